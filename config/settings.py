@@ -1,0 +1,206 @@
+"""Every setting of the gateway, typed, with its default and its limits.
+
+The structs are what the rest of the gateway reads; `config.loading` fills them from a TOML file and
+the environment, `config.rules` holds what concerns more than one key. `config/gateway.toml` is the
+same list for people: a test keeps both alike.
+
+Units are in the names: `_s` seconds, `_bytes` bytes. A secret never shows in a `repr`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, field
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Seconds = Annotated[float, Meta(gt=0, le=604_800)]
+"""More than nothing, at most a week."""
+Region = Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")]
+"""ISO 3166-1 alpha-2, capital letters."""
+Ton = Annotated[int, Meta(ge=0, le=6)]
+"""Type of number, SMPP v3.4 section 5.2.5."""
+Npi = Annotated[int, Meta(ge=0, le=18)]
+"""Numbering plan indicator, SMPP v3.4 section 5.2.6."""
+
+SECRETS = frozenset({"password", "database_url"})
+"""Keys whose value is never shown; each may be given as `KEY_file` instead."""
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A group of settings; immutable, so that no part of the gateway can change another's."""
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{name}={'***' if name in SECRETS and value else repr(value)}"
+            for name, value in msgspec.structs.asdict(self).items()
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def default_data_dir(environ: Mapping[str, str] | None = None) -> Path:
+    """Where data is kept unless said otherwise: root has /var/lib, others their own home."""
+    env = os.environ if environ is None else environ
+    if os.geteuid() == 0:
+        return Path("/var/lib/sms-voice-gateway")
+    base = env.get("XDG_DATA_HOME", "")
+    home = Path(base) if base.startswith("/") else Path("~/.local/share").expanduser()
+    return home / "sms-voice-gateway"
+
+
+class HttpSettings(Section, frozen=True):
+    """The HTTP API."""
+
+    listen: str = "127.0.0.1:8080"
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    behind_proxy: bool = False
+    ops_listen: str = ""
+    body_max_bytes: Annotated[int, Meta(ge=1_024, le=16_777_216)] = 65_536
+    batch_max_bytes: Annotated[int, Meta(ge=1_024, le=268_435_456)] = 16_777_216
+    batch_max_items: Annotated[int, Meta(ge=1, le=100_000)] = 10_000
+    waiting_posts_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 20_000
+    commit_timeout_s: Seconds = 10.0
+
+
+class StoreSettings(Section, frozen=True):
+    """Where messages are kept. An empty `database_url` means the embedded PostgreSQL."""
+
+    database_url: str = ""
+    database_url_file: Path | None = None
+    data_dir: Path = field(default_factory=default_data_dir)
+    os_user: Annotated[str, Meta(pattern=r"^([A-Za-z_][A-Za-z0-9_.-]{0,31})?\Z")] = ""
+
+
+class NodeSettings(Section, frozen=True):
+    """This process among the others that share one database."""
+
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,64}\Z")] = ""
+    lease_s: Annotated[float, Meta(ge=2, le=300)] = 10.0
+
+
+class LinkSettings(Section, frozen=True):
+    """One SMPP account at a carrier."""
+
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\Z", max_length=32)]
+    host: Annotated[str, Meta(min_length=1, max_length=253)]
+    system_id: Annotated[str, Meta(min_length=1, max_length=15)]
+    kind: Literal["smpp"] = "smpp"
+    port: Port = 2775
+    password: Annotated[str, Meta(max_length=8)] = ""
+    password_file: Path | None = None
+    system_type: Annotated[str, Meta(max_length=12)] = ""
+    bind: Literal["transceiver", "pair"] = "transceiver"
+    binds: Annotated[int, Meta(ge=1, le=64)] = 1
+    window: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    rate: Annotated[float, Meta(ge=0, le=100_000)] = 0.0
+    enquire_s: Seconds = 30.0
+    response_s: Seconds = 30.0
+    reconnect_min_s: Seconds = 1.0
+    reconnect_max_s: Seconds = 60.0
+    stable_s: Seconds = 30.0
+    reference_bits: Literal[8, 16] = 8
+    source_ton: Ton = 1
+    source_npi: Npi = 1
+    dest_ton: Ton = 1
+    dest_npi: Npi = 1
+    registered_delivery: bool = True
+
+
+class MailSettings(Section, frozen=True):
+    """The operator's SMTP account, which carries customers' texts to the shops."""
+
+    host: Annotated[str, Meta(max_length=253)] = ""
+    port: Port = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: str = ""
+    password: str = ""
+    password_file: Path | None = None
+    sender: Annotated[str, Meta(max_length=254)] = ""
+    connections: Annotated[int, Meta(ge=1, le=64)] = 2
+    timeout_s: Seconds = 30.0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether mail is sent at all: only with a host."""
+        return bool(self.host)
+
+
+class SmsSettings(Section, frozen=True):
+    """How texts are written and read."""
+
+    smart_repair: bool = True
+    segments_max: Annotated[int, Meta(ge=1, le=255)] = 10
+    default_region: Region = "US"
+    countries: tuple[Region, ...] = ("US", "CA", "PR", "VI")
+    reassembly_s: Seconds = 3_600.0
+
+
+class LimitSettings(Section, frozen=True):
+    """How many messages may wait, for how long, and how often a failed one is tried again."""
+
+    waiting_per_shop: Annotated[int, Meta(ge=1, le=100_000_000)] = 100_000
+    validity_transactional_s: Seconds = 86_400.0
+    validity_marketing_s: Seconds = 14_400.0
+    validity_service_answer_s: Seconds = 900.0
+    validity_service_forward_s: Seconds = 259_200.0
+    retry_min_s: Seconds = 5.0
+    retry_max_s: Seconds = 900.0
+    receipt_s: Seconds = 259_200.0
+
+
+class SandboxSettings(Section, frozen=True):
+    """The simulated carrier and mail host, on loopback only."""
+
+    is_on: bool = False
+    smsc_listen: str = "127.0.0.1:2775"
+    smtp_listen: str = "127.0.0.1:2525"
+    page_listen: str = "127.0.0.1:8081"
+
+
+class LogSettings(Section, frozen=True):
+    """The log on standard error. It never holds a text or a whole phone number."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Settings(Section, frozen=True):
+    """All settings of an installation."""
+
+    http: HttpSettings = HttpSettings()
+    store: StoreSettings = field(default_factory=StoreSettings)
+    node: NodeSettings = NodeSettings()
+    links: tuple[LinkSettings, ...] = ()
+    mail: MailSettings = MailSettings()
+    sms: SmsSettings = SmsSettings()
+    limits: LimitSettings = LimitSettings()
+    sandbox: SandboxSettings = SandboxSettings()
+    log: LogSettings = LogSettings()
+
+
+def split_listen(text: str) -> tuple[str, int]:
+    """Host and port of a listening address: `127.0.0.1:8080`, `[::1]:8080`; port 0 takes any free.
+
+    Raises ValueError with words for the operator.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ValueError("expected HOST:PORT with a port from 0 to 65535")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not bare or (":" in bare and bare == host):
+        raise ValueError("expected HOST:PORT, an IPv6 address in brackets such as [::1]:8080")
+    return bare, int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address can only be this machine. Names other than localhost are not."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -1,0 +1,1 @@
+"""The `gateway` command: one module a subcommand, each with `register` and `run`."""
