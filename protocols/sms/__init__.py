@@ -1,0 +1,1 @@
+"""Texts as they travel: alphabets, segments, reassembly and receipts, without any I/O."""
