@@ -21,6 +21,8 @@ from msgspec import Meta, field
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=604_800)]
 """More than nothing, at most a week."""
+Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]*\Z", max_length=253)]
+"""A host name or an address; IPv6 without brackets."""
 Region = Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")]
 """ISO 3166-1 alpha-2, capital letters."""
 Ton = Annotated[int, Meta(ge=0, le=6)]
@@ -88,7 +90,7 @@ class LinkSettings(Section, frozen=True):
     """One SMPP account at a carrier."""
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\Z", max_length=32)]
-    host: Annotated[str, Meta(min_length=1, max_length=253)]
+    host: Annotated[Host, Meta(min_length=1)]
     system_id: Annotated[str, Meta(min_length=1, max_length=15)]
     kind: Literal["smpp"] = "smpp"
     port: Port = 2775
@@ -115,7 +117,7 @@ class LinkSettings(Section, frozen=True):
 class MailSettings(Section, frozen=True):
     """The operator's SMTP account, which carries customers' texts to the shops."""
 
-    host: Annotated[str, Meta(max_length=253)] = ""
+    host: Host = ""
     port: Port = 587
     security: Literal["starttls", "tls", "none"] = "starttls"
     user: str = ""
@@ -199,7 +201,7 @@ def split_listen(text: str) -> tuple[str, int]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address can only be this machine. Names other than localhost are not."""
+    """Whether an address is this machine alone; of names only `localhost` is."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,0 +1,182 @@
+"""Rules about the settings that the type of one key cannot hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from config.faults import KeyPath
+from config.settings import LinkSettings, Settings, is_loopback, split_listen
+
+RESERVED_LINK_NAMES = frozenset({"email", "mail", "voice"})
+"""Names that the gateway uses for its own ways out."""
+_MAILBOX = re.compile(r"[^\s@<>\"(),:;\\\x00-\x20]+@[A-Za-z0-9.-]+\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A broken rule: the key to point at, and the other keys that were weighed."""
+
+    path: KeyPath
+    problem: str
+    hint: str = ""
+    others: tuple[KeyPath, ...] = ()
+
+
+Rule = Callable[[Settings], Iterator[Breach]]
+
+
+def breaches(settings: Settings) -> Iterator[Breach]:
+    """Everything that the rules find wrong, rule by rule."""
+    for rule in RULES:
+        yield from rule(settings)
+
+
+def addresses_are_valid(settings: Settings) -> Iterator[Breach]:
+    """Every listening address is HOST:PORT, the sandbox's only on this machine."""
+    for path, text in _addresses(settings):
+        try:
+            host, _ = split_listen(text)
+        except ValueError as error:
+            yield Breach(path, str(error))
+            continue
+        if path[0] == "sandbox" and not is_loopback(host):
+            yield Breach(path, "the sandbox listens on this machine only", "use 127.0.0.1")
+
+
+def addresses_differ(settings: Settings) -> Iterator[Breach]:
+    """No two listeners that are on share an address, unless any free port will do."""
+    taken: dict[str, KeyPath] = {}
+    for path, text in _addresses(settings):
+        if (path[0] == "sandbox" and not settings.sandbox.is_on) or text.endswith(":0"):
+            continue
+        first = taken.setdefault(text, path)
+        if first != path:
+            where = f"{first[0]}.{first[1]}"
+            yield Breach(path, f"the address of {where} too", "choose another port", (first,))
+
+
+def _addresses(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
+    yield ("http", "listen"), settings.http.listen
+    if settings.http.ops_listen:
+        yield ("http", "ops_listen"), settings.http.ops_listen
+    for key in ("smsc_listen", "smtp_listen", "page_listen"):
+        yield ("sandbox", key), getattr(settings.sandbox, key)
+
+
+def api_is_protected(settings: Settings) -> Iterator[Breach]:
+    """Keys and texts cross a network only inside TLS."""
+    http = settings.http
+    if (http.tls_cert is None) != (http.tls_key is None):
+        missing = "tls_key" if http.tls_key is None else "tls_cert"
+        yield Breach(("http", missing), "missing", "tls_cert and tls_key go together")
+    try:
+        host, _ = split_listen(http.listen)
+    except ValueError:
+        return
+    if not is_loopback(host) and http.tls_cert is None and not http.behind_proxy:
+        yield Breach(
+            ("http", "listen"),
+            f"{host} can be reached from other machines, and nothing encrypts what they send",
+            "set tls_cert and tls_key, or behind_proxy = true when a proxy in front does TLS",
+            (("http", "tls_cert"), ("http", "behind_proxy")),
+        )
+
+
+def database_is_postgresql(settings: Settings) -> Iterator[Breach]:
+    """A database, when one is named, is named by a PostgreSQL URL."""
+    url = settings.store.database_url
+    if url and not url.startswith(("postgresql://", "postgres://")):
+        hint = 'like "postgresql://user@host:5432/database"; empty for the embedded one'
+        yield Breach(("store", "database_url"), "expected a PostgreSQL URL", hint)
+
+
+def links_have_own_names(settings: Settings) -> Iterator[Breach]:
+    """A link's name is its own: queues, routes and statistics carry it."""
+    seen: dict[str, int] = {}
+    for index, link in enumerate(settings.links):
+        path: KeyPath = ("links", index, "name")
+        first = seen.setdefault(link.name, index)
+        if first != index and link.name:
+            other: KeyPath = ("links", first, "name")
+            yield Breach(path, f'links[{first}] is named "{link.name}" too', others=(other,))
+        if link.name in RESERVED_LINK_NAMES:
+            yield Breach(path, f'"{link.name}" is a name of the gateway itself', "choose another")
+
+
+def links_are_possible(settings: Settings) -> Iterator[Breach]:
+    """What this version cannot do is refused, never ignored."""
+    for index, link in enumerate(settings.links):
+        for key, problem, hint in _link_limits(link):
+            yield Breach(("links", index, key), problem, hint)
+        if link.reconnect_min_s > link.reconnect_max_s:
+            yield Breach(
+                ("links", index, "reconnect_min_s"),
+                "longer than reconnect_max_s",
+                others=(("links", index, "reconnect_max_s"),),
+            )
+
+
+def _link_limits(link: LinkSettings) -> Iterator[tuple[str, str, str]]:
+    if link.bind == "pair":
+        yield "bind", '"pair" is not available in this version', 'use "transceiver"'
+    if link.binds > 1:
+        yield "binds", "more than one bind is not available in this version", "use 1"
+    for key in ("system_id", "password", "system_type"):
+        text = getattr(link, key)
+        if not (text.isascii() and text.isprintable()):
+            yield key, "SMPP carries printable ASCII only here", ""
+
+
+def mail_is_whole(settings: Settings) -> Iterator[Breach]:
+    """A mail account has a sender, and its password never crosses a network in the clear."""
+    mail = settings.mail
+    if not mail.is_on:
+        return
+    if not _MAILBOX.match(mail.sender):
+        hint = 'like "texts@example.com": shops see it as the sender of forwarded texts'
+        yield Breach(("mail", "sender"), "expected a mail address", hint, (("mail", "host"),))
+    if bool(mail.user) != bool(mail.password):
+        missing = "password" if mail.user else "user"
+        present: KeyPath = ("mail", "user" if mail.user else "password")
+        problem = "missing: user and password go together"
+        yield Breach(("mail", missing), problem, others=(present, ("mail", "password_file")))
+    if mail.security == "none" and not is_loopback(mail.host):
+        hint = 'use "starttls" or "tls"'
+        yield Breach(
+            ("mail", "security"), "mail leaves this machine unencrypted", hint, (("mail", "host"),)
+        )
+
+
+def countries_hold_the_default(settings: Settings) -> Iterator[Breach]:
+    """National numbers are read in a country that may be texted."""
+    sms = settings.sms
+    if sms.default_region not in sms.countries:
+        hint = f'add "{sms.default_region}" to countries, or choose one that is in it'
+        yield Breach(
+            ("sms", "default_region"), "not among countries", hint, (("sms", "countries"),)
+        )
+
+
+def retries_are_ordered(settings: Settings) -> Iterator[Breach]:
+    """The first wait between attempts is not longer than the last."""
+    if settings.limits.retry_min_s > settings.limits.retry_max_s:
+        yield Breach(
+            ("limits", "retry_min_s"),
+            "longer than retry_max_s",
+            others=(("limits", "retry_max_s"),),
+        )
+
+
+RULES: tuple[Rule, ...] = (
+    addresses_are_valid,
+    addresses_differ,
+    api_is_protected,
+    database_is_postgresql,
+    links_have_own_names,
+    links_are_possible,
+    mail_is_whole,
+    countries_hold_the_default,
+    retries_are_ordered,
+)

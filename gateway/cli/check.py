@@ -1,0 +1,97 @@
+"""`gateway check`: every fault of the settings, with its file and line, in one run."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pwd
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from config.loading import Fault, SettingsError, load_with_places
+from config.rules import Breach
+from config.settings import Settings
+from gateway.cli.frame import add_command, config_path
+from gateway.cli.output import paint, print_json
+
+if TYPE_CHECKING:
+    from gateway.cli.frame import Subparsers
+
+Check = Callable[[Settings], Awaitable[Iterable[Breach]]]
+"""Looks at what the settings point to: files, users, databases. Runs only on sound settings."""
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the command."""
+    parser = add_command(subparsers, "check", "Name every fault of the settings")
+    parser.add_argument("--json", action="store_true", help="print the faults as JSON")
+    parser.set_defaults(run=run)
+
+
+async def run(args: argparse.Namespace) -> int:
+    """Print the faults, or that there are none."""
+    path = config_path(args)
+    faults = await find_faults(path)
+    if args.json:
+        print_json([_record(fault) for fault in faults])
+    else:
+        for fault in faults:
+            print(fault)
+        print(_verdict(path, len(faults)))
+    return 1 if faults else 0
+
+
+async def find_faults(path: Path | None) -> list[Fault]:
+    """Faults of the settings themselves, or if there are none of what they point to."""
+    try:
+        settings, places = load_with_places(path, os.environ)
+    except SettingsError as error:
+        return list(error.faults)
+    return [
+        places.fault(breach.path, breach.problem, breach.hint)
+        for check in CHECKS
+        for breach in await check(settings)
+    ]
+
+
+async def tls_files(settings: Settings) -> list[Breach]:
+    """The files for TLS are there and this user may read them."""
+    named = {"tls_cert": settings.http.tls_cert, "tls_key": settings.http.tls_key}
+    return [
+        Breach(("http", key), f"{file} cannot be read", "name a PEM file this user may read")
+        for key, file in named.items()
+        if file is not None and not os.access(file, os.R_OK)
+    ]
+
+
+async def database_user(settings: Settings) -> list[Breach]:
+    """The user for the embedded database exists."""
+    name = settings.store.os_user
+    try:
+        if name:
+            pwd.getpwnam(name)
+    except KeyError:
+        hint = "create it, or name another"
+        return [Breach(("store", "os_user"), f'no user "{name}" on this machine', hint)]
+    return []
+
+
+CHECKS: tuple[Check, ...] = (tls_files, database_user)
+
+
+def _record(fault: Fault) -> dict[str, object]:
+    return {
+        "file": fault.source or None,
+        "line": fault.line,
+        "where": fault.where,
+        "problem": fault.problem,
+        "hint": fault.hint or None,
+    }
+
+
+def _verdict(path: Path | None, count: int) -> str:
+    of_what = "the defaults and the environment" if path is None else str(path)
+    if count == 0:
+        return paint(f"settings are in order: {of_what}", "green")
+    return paint(f"{count} {'fault' if count == 1 else 'faults'}: {of_what}", "red")
