@@ -1,0 +1,1 @@
+"""The durable store: PostgreSQL, embedded or given, and everything kept in it."""
