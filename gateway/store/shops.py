@@ -1,0 +1,134 @@
+"""Shops as operators manage them. All runs within the caller's transaction (`Database.run`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from gateway.errors import Fault, Refusal
+from gateway.store import fields, queries
+from gateway.store.directory import Shop, announce, read_shops
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from config.settings import SmsSettings
+
+REQUIRED = ("code", "name", "main_phone", "contact_email", "time_zone")
+OPTIONAL = ("support_until", "method")
+CHANGEABLE = (*REQUIRED[1:], *OPTIONAL)
+"""The fields that `set_shop` takes: a shop's code is for ever, it stands in others' records."""
+
+
+def _sql(name: str) -> str:
+    return queries.load("admin")[name]
+
+
+def _readers(sms: SmsSettings) -> dict[str, fields.Reader]:
+    return {
+        "code": fields.code,
+        "name": fields.name,
+        "main_phone": partial(
+            fields.main_phone, region=sms.default_region, countries=sms.countries
+        ),
+        "contact_email": fields.email,
+        "time_zone": fields.time_zone,
+        "support_until": fields.support_until,
+        "method": fields.method,
+    }
+
+
+async def add_shop(
+    connection: asyncpg.Connection, values: Mapping[str, str | None], sms: SmsSettings
+) -> Shop:
+    """Add a shop from the texts of its fields (`REQUIRED`, `OPTIONAL`); `sms` for reading phones.
+
+    Raises a Refusal that names every faulty field, or the code if it is taken.
+    """
+    blank = dict.fromkeys((*REQUIRED, *OPTIONAL))
+    stored = fields.read(blank | dict(values), _readers(sms), "the shop")
+    columns = [stored[field] for field in (*REQUIRED, *OPTIONAL)]
+    if await connection.fetchval(_sql("add_shop"), *columns) is None:
+        fault = Fault(
+            "code", "is taken", "choose another, or change that shop with `gateway shop set`"
+        )
+        raise Refusal("invalid-request", f"there is a shop {stored['code']} already", (fault,))
+    shop = await get_shop(connection, str(stored["code"]))
+    await announce(connection, f"shop {shop.id}")
+    return shop
+
+
+async def get_shop(connection: asyncpg.Connection, code: str) -> Shop:
+    """The shop that the outside calls `code`. Raises a Refusal if there is none."""
+    return await _find(connection, code, "shop_by_code")
+
+
+async def lock_shop(connection: asyncpg.Connection, code: str) -> Shop:
+    """The same, and until the transaction ends nobody else changes the shop or its numbers."""
+    return await _find(connection, code, "lock_shop")
+
+
+async def _find(connection: asyncpg.Connection, code: str, statement: str) -> Shop:
+    rows = await connection.fetch(_sql(statement), code) if fields.is_storable(code) else []
+    for shop in await read_shops(connection, rows):
+        return shop
+    raise Refusal(
+        "not-found",
+        "there is no such shop",
+        (Fault("shop", f"{code!r:.80} is not the code of a shop"),),
+        hint="`gateway shop list` shows all of them",
+    )
+
+
+async def list_shops(connection: asyncpg.Connection) -> list[Shop]:
+    """All shops, by code."""
+    return await read_shops(connection, await connection.fetch(_sql("all_shops")))
+
+
+async def set_shop(
+    connection: asyncpg.Connection, code: str, values: Mapping[str, str | None], sms: SmsSettings
+) -> Shop:
+    """Change the named fields (`CHANGEABLE`) of a shop, and return it as it is then.
+
+    None or an empty text clears `support_until` and `method`. Raises a Refusal as `add_shop` does.
+    """
+    readers = {field: reader for field, reader in _readers(sms).items() if field in CHANGEABLE}
+    stored = fields.read(values, readers, "the shop")
+    shop = await lock_shop(connection, code)
+    if stored.get("main_phone") in {number.number for number in shop.numbers}:
+        raise loop_refusal("main_phone")
+    columns: list[Any] = [stored.get(field, getattr(shop, field)) for field in CHANGEABLE]
+    await connection.execute(_sql("set_shop"), shop.id, *columns)
+    return await _changed(connection, shop)
+
+
+def loop_refusal(field: str) -> Refusal:
+    """Why a shop's main phone cannot be its own number: calls to that go to the main phone."""
+    fault = Fault(
+        field,
+        "would be both the shop's main phone and its SMS number",
+        "calls to the SMS number are transferred to the main phone: give two different numbers",
+    )
+    return Refusal("invalid-request", f"{fault.field} {fault.problem}", (fault,))
+
+
+async def hold_shop(connection: asyncpg.Connection, code: str) -> Shop:
+    """Stop sending for a shop: its messages wait. Holding twice is no error."""
+    return await _set_held(connection, code, is_held=True)
+
+
+async def release_shop(connection: asyncpg.Connection, code: str) -> Shop:
+    """Send for a shop again."""
+    return await _set_held(connection, code, is_held=False)
+
+
+async def _set_held(connection: asyncpg.Connection, code: str, *, is_held: bool) -> Shop:
+    shop = await lock_shop(connection, code)
+    await connection.execute(_sql("set_held"), shop.id, is_held)
+    return await _changed(connection, shop)
+
+
+async def _changed(connection: asyncpg.Connection, shop: Shop) -> Shop:
+    await announce(connection, f"shop {shop.id}")
+    return await get_shop(connection, shop.code)
