@@ -1,0 +1,1 @@
+"""Wire protocols: sans-IO cores, each with one thin asyncio file."""
