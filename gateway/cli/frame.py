@@ -1,4 +1,4 @@
-"""What every subcommand shares: how it is registered, where its settings come from, how it fails."""
+"""What subcommands share: how they are registered, find their settings, and fail."""
 
 from __future__ import annotations
 
@@ -48,4 +48,5 @@ def load_settings(args: argparse.Namespace) -> Settings:
     try:
         return load(config_path(args), os.environ)
     except SettingsError as error:
-        raise CommandError(f"the settings have faults\n{error}", "mend them, then try again") from None
+        message = f"the settings have faults\n{error}"
+        raise CommandError(message, "mend them, then try again") from None
