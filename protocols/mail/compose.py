@@ -34,7 +34,9 @@ _NO_ANSWER: Final = "An answer to this mail does not reach the customer."
 _MAX_HEADER_LINE: Final = 78
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_DIRECTION_MARKS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_DIRECTION_MARKS = frozenset(
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
 _DROPPED_CATEGORIES = frozenset({"Cs", "Co", "Cn"})
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = (

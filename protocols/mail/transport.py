@@ -214,9 +214,7 @@ class SmtpSender:
         return after_text(reply.code, reply.message)
 
 
-async def _announce(
-    client: aiosmtplib.SMTP, envelope_from: str, recipient: str
-) -> Refused | None:
+async def _announce(client: aiosmtplib.SMTP, envelope_from: str, recipient: str) -> Refused | None:
     """MAIL, RCPT and DATA up to the server's 354: None, or what the server refused. Raises _Lost."""
     stage = Stage.SENDER
     try:
