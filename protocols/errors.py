@@ -6,7 +6,8 @@ The tree::
     ├── LocalProtocolError    we asked for something the protocol forbids
     └── RemoteProtocolError   the peer sent something the protocol forbids
 
-A core raises nothing else for any bytes a peer can send. Protocols derive their own types from these two.
+A core raises nothing else for any bytes a peer can send. Protocols derive their own types from
+these two.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ class ProtocolError(Exception):
 
 
 class LocalProtocolError(ProtocolError):
-    """We broke the rule: a wrong state, a full window, a field out of its limits. Nothing was sent."""
+    """We broke the rule: a wrong state, a full window, a field out of its limits. Nothing was
+    sent."""
 
 
 class RemoteProtocolError(ProtocolError):

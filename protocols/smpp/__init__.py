@@ -1,7 +1,7 @@
 """SMPP v3.4: codec and session without IO, both roles, and a connection over asyncio.
 
-Of SMPP v5.0 the tags and status codes are known by name. This package names what others use; `connection` is
-imported by its own name, so that the cores stay free of asyncio.
+Of SMPP v5.0 the tags and status codes are known by name. This package names what others use;
+`connection` is imported by its own name, so that the cores stay free of asyncio.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from protocols.smpp.events import (
     Received,
     Unbound,
 )
+from protocols.smpp.limits import Limits, Timers
 from protocols.smpp.pdu import (
     MAX_PDU_BYTES,
     MAX_TLVS,
@@ -39,7 +40,7 @@ from protocols.smpp.pdu import (
     PduError,
     RawPdu,
 )
-from protocols.smpp.session import Limits, Session, Timers
+from protocols.smpp.session import Session
 from protocols.smpp.states import Role, State
 from protocols.smpp.status import Disposition, describe, disposition, status_name
 from protocols.smpp.tlv import Tag, Tlv, tag_name

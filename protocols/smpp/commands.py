@@ -44,7 +44,8 @@ NAMES: Final[dict[int, str]] = {
 
 
 class BindKind(IntEnum):
-    """The three kinds of bind; each value is the command_id of its request (sections 4.1.1 to 4.1.5)."""
+    """The three kinds of bind; each value is the command_id of its request (sections 4.1.1 to
+    4.1.5)."""
 
     RECEIVER = BIND_RECEIVER
     TRANSMITTER = BIND_TRANSMITTER

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl as ssl_module
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from protocols.smpp.events import Closed, Event
 from protocols.smpp.session import Session
@@ -19,8 +19,8 @@ HANG_UP_S: Final = 5.0
 class SmppConnection(asyncio.Protocol):
     """A session on a connection.
 
-    `on_events` gets every event, in order, never an empty list; `Closed` is the last one, and the connection then
-    hangs up by itself. `on_writable` is called when `is_writable` turns true again.
+    `on_events` gets every event, in order, never an empty list; `Closed` is the last one, and the
+    connection then hangs up by itself. `on_writable` is called when `is_writable` turns true again.
     """
 
     def __init__(
@@ -34,7 +34,8 @@ class SmppConnection(asyncio.Protocol):
         self.on_events = on_events
         self.on_writable = on_writable
         self.is_writable = False
-        """False before the connection stands, after it is gone, and while the peer does not read."""
+        """False before the connection stands, after it is gone, and while the peer does not
+        read."""
         self._loop = asyncio.get_running_loop()
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self._transport: asyncio.Transport | None = None
@@ -48,15 +49,15 @@ class SmppConnection(asyncio.Protocol):
         return f"{name[0]}:{name[1]}" if name else ""
 
     def flush(self) -> None:
-        """Send what the session has, once in this turn of the loop however often it is asked for. Call it after every
-        call of the session that has something to send."""
+        """Send what the session has, once in this turn of the loop however often it is asked for.
+        Call it after every call of the session that has something to send."""
         if not self._is_flush_due and self._transport is not None:
             self._is_flush_due = True
             self._loop.call_soon(self._flush)
 
     def close(self, reason: str) -> None:
-        """End the session and hang up; `Closed` comes by `on_events` before this returns. To part politely call
-        `session.unbind` and `flush`, and wait for `Closed`."""
+        """End the session and hang up; `Closed` comes by `on_events` before this returns. To part
+        politely call `session.unbind` and `flush`, and wait for `Closed`."""
         self._emit(self.session.close(reason))
         if self._transport is not None:
             self._hang_up()
@@ -68,8 +69,7 @@ class SmppConnection(asyncio.Protocol):
     # ------------------------------------------------------------------ called by the loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -96,13 +96,14 @@ class SmppConnection(asyncio.Protocol):
             self._lost.set_result(None)
 
     def pause_writing(self) -> None:
-        """The peer does not read. Take nothing from it either: answers to what it sends would pile up."""
+        """The peer does not read. Take nothing from it either: answers to what it sends would pile
+        up."""
         self.is_writable = False
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        if self._transport is None:
+        if self._transport is None or self._transport.is_closing():
             return
         self._transport.resume_reading()
         self.is_writable = True
@@ -131,8 +132,8 @@ class SmppConnection(asyncio.Protocol):
             self._arm()
 
     def _arm(self) -> None:
-        """Set the loop's timer if the session's is earlier. A later one is left to the next firing: responses move
-        it with every segment, and a timer that finds nothing due costs nothing."""
+        """Set the loop's timer if the session's is earlier. A later one is left to the next firing:
+        responses move it with every segment, and a timer that finds nothing due costs nothing."""
         due = self.session.next_timer()
         if due is None:
             return
@@ -172,8 +173,8 @@ async def connect(
     ssl: ssl_module.SSLContext | None = None,
     timeout_s: float = 10.0,
 ) -> SmppConnection:
-    """Connect to an SMSC; `session.bind` and `flush` come next. Raises OSError (TimeoutError and ssl.SSLError are
-    kinds of it)."""
+    """Connect to an SMSC; `session.bind` and `flush` come next. Raises OSError (TimeoutError and
+    ssl.SSLError are kinds of it)."""
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(timeout_s):
         _, connection = await loop.create_connection(
@@ -192,7 +193,7 @@ async def serve(
     *,
     ssl: ssl_module.SSLContext | None = None,
 ) -> asyncio.Server:
-    """Listen as an SMSC; `factory` makes a connection with a session of its own for each that comes. Closing the server
-    leaves the connections to their owner."""
+    """Listen as an SMSC; `factory` makes a connection with a session of its own for each that
+    comes. Closing the server leaves the connections to their owner."""
     loop = asyncio.get_running_loop()
     return await loop.create_server(factory, host, port, ssl=ssl)

@@ -53,8 +53,9 @@ class _Fault(Exception):
 def frames(data: bytes, limit: int = MAX_PDU_BYTES) -> tuple[list[bytes], bytes]:
     """Cut a stream into whole PDUs; returns them and the rest, to be put before what comes next.
 
-    A command_length under 16 or over `limit` octets is refused as soon as its four octets are there: `PduError`
-    with `is_framing_lost`. PDUs before it are returned first; the error comes with the next call.
+    A command_length under 16 or over `limit` octets is refused as soon as its four octets are
+    there: `PduError` with `is_framing_lost`. PDUs before it are returned first; the error comes
+    with the next call.
     """
     found: list[bytes] = []
     start, end_of_data = 0, len(data)
@@ -79,13 +80,11 @@ def frames(data: bytes, limit: int = MAX_PDU_BYTES) -> tuple[list[bytes], bytes]
 def decode(frame: bytes) -> Pdu:
     """Read one whole PDU as `frames` cuts it.
 
-    Unknown commands become `RawPdu`. Octets behind the fields of a PDU without optional parameters are ignored, as
-    section 3.3.1 asks of implementations that meet newer versions.
+    Unknown commands become `RawPdu`. Octets behind the fields of a PDU without optional parameters
+    are ignored, as section 3.3.1 asks of implementations that meet newer versions.
     """
     if len(frame) < HEADER_BYTES:
-        raise PduError(
-            "the header is truncated", status.ESME_RINVCMDLEN, is_framing_lost=True
-        )
+        raise PduError("the header is truncated", status.ESME_RINVCMDLEN, is_framing_lost=True)
     length, command_id, command_status, sequence = _header(frame)
     if length != len(frame):
         raise PduError(
@@ -159,8 +158,8 @@ def _message(frame: bytes, command_id: int, command_status: int, sequence: int) 
 
 
 def _refuse_long_strings(message: Message) -> None:
-    """Raise for the field that is too long. Called only when all together are, so that a carrier's odd but
-    short excess passes and nothing unbounded does."""
+    """Raise for the field that is too long. Called only when all together are, so that a carrier's
+    odd but short excess passes and nothing unbounded does."""
     for name, limit, hint in _MESSAGE_STRINGS:
         size = len(getattr(message, name))
         if size > limit:

@@ -1,7 +1,8 @@
 """From PDUs to bytes (SMPP v3.4 sections 3.2, 4 and 5.2).
 
-A field out of its limits raises `LocalProtocolError` that names it; nothing malformed leaves the house. To send one
-text over and over, encode its body once with `encode_submit_body` and put `pack_header` before it.
+A field out of its limits raises `LocalProtocolError` that names it; nothing malformed leaves the
+house. To send one text over and over, encode its body once with `encode_submit_body` and put
+`pack_header` before it.
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ class BindRefused:
 
 @dataclass(slots=True)
 class BindRequested:
-    """SMSC role: answer with `accept_bind` or `refuse_bind` before the session-init timer runs out."""
+    """SMSC role: answer with `accept_bind` or `refuse_bind` before the session-init timer runs
+    out."""
 
     request: Bind
 
@@ -44,8 +45,9 @@ class Received:
 class Answered:
     """The response to one of our requests.
 
-    `context` is what `request` was given. `pdu` is the response: `Bare` when a generic_nack with the request's
-    sequence number came, or when the response could not be read (its status holds, its message_id is lost).
+    `context` is what `request` was given. `pdu` is the response: `Bare` when a generic_nack with
+    the request's sequence number came, or when the response could not be read (its status holds,
+    its message_id is lost).
     """
 
     context: object
@@ -56,15 +58,16 @@ class Answered:
 
 @dataclass(slots=True)
 class Unbound:
-    """An unbind was agreed, whoever asked for it; `Closed` follows, at once or when we have answered what we owe."""
+    """An unbind was agreed, whoever asked for it; `Closed` follows, at once or when we have
+    answered what we owe."""
 
 
 @dataclass(slots=True)
 class Closed:
     """The session is over. Comes exactly once.
 
-    `unanswered` has the contexts of all requests whose response never came, in the order sent: whether the
-    peer took them nobody knows.
+    `unanswered` has the contexts of all requests whose response never came, in the order sent:
+    whether the peer took them nobody knows.
     """
 
     reason: str

@@ -1,7 +1,8 @@
 """The PDUs as Python objects (SMPP v3.4 section 4).
 
-Addresses, ids and the like are C-octet strings; they are read and written as latin-1, so that any octet a peer
-sends survives. Numbers are not restricted to the values the standard names: vendors use others.
+Addresses, ids and the like are C-octet strings; they are read and written as latin-1, so that any
+octet a peer sends survives. Numbers are not restricted to the values the standard names: vendors
+use others.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ MAX_SEQUENCE: Final = 0x7FFFFFFF
 class PduError(RemoteProtocolError):
     """A PDU that cannot be read.
 
-    `status_hint` is the command_status to answer. `command_id`, `status` and `sequence` come from the header,
-    0 where it could not be read. With `is_framing_lost` nobody knows where the next PDU begins: nack and close.
-    Otherwise answer and go on.
+    `status_hint` is the command_status to answer. `command_id`, `status` and `sequence` come from
+    the header, 0 where it could not be read. With `is_framing_lost` nobody knows where the next PDU
+    begins: nack and close. Otherwise answer and go on.
     """
 
     def __init__(
@@ -57,7 +58,8 @@ class PduError(RemoteProtocolError):
 class Message:
     """submit_sm (section 4.4.1) or deliver_sm (section 4.6.1); `command_id` tells which.
 
-    `payload` is short_message as it goes over the wire, a user data header included: at most 254 octets.
+    `payload` is short_message as it goes over the wire, a user data header included: at most 254
+    octets.
     """
 
     command_id: int = SUBMIT_SM
@@ -139,7 +141,8 @@ class Outbind:
 
 @dataclass(slots=True)
 class Bare:
-    """A PDU of a header alone: unbind, enquire_link, their responses, generic_nack (sections 4.2, 4.3, 4.11)."""
+    """A PDU of a header alone: unbind, enquire_link, their responses, generic_nack (sections 4.2,
+    4.3, 4.11)."""
 
     command_id: int = ENQUIRE_LINK
     status: int = 0

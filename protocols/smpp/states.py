@@ -1,7 +1,7 @@
 """The session's states and who may send what in which (SMPP v3.4 sections 2.2 and 2.3).
 
-One table serves both roles: a session asks it with its own role for what it may send and with the peer's role for
-what may arrive.
+One table serves both roles: a session asks it with its own role for what it may send and with the
+peer's role for what may arrive.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ class Role(Enum):
 
 
 class State(Enum):
-    """The states of section 2.2, and UNBINDING: an unbind is under way, requests already sent may still arrive."""
+    """The states of section 2.2, and UNBINDING: an unbind is under way, requests already sent may
+    still arrive."""
 
     OPEN = "open"
     BOUND_TX = "bound as transmitter"
@@ -41,7 +42,8 @@ _BOTH: Final = {Role.ESME, Role.SMSC}
 _SENDING: Final = {State.BOUND_TX, State.BOUND_TRX, State.UNBINDING}
 _RECEIVING: Final = {State.BOUND_RX, State.BOUND_TRX, State.UNBINDING}
 _BOUND: Final = _SENDING | _RECEIVING
-# Section 2.3 keeps enquire_link to bound sessions; SMPP v5.0 and many peers allow it before the bind too.
+# Section 2.3 keeps enquire_link to bound sessions; SMPP v5.0 and many peers allow it before the
+# bind too.
 _ALIVE: Final = _BOUND | {State.OPEN}
 
 COMMANDS: Final[dict[int, tuple[set[Role], set[State]]]] = {
@@ -65,7 +67,9 @@ COMMANDS: Final[dict[int, tuple[set[Role], set[State]]]] = {
 
 MAY_SEND: Final[dict[tuple[Role, State], frozenset[int]]] = {
     (role, state): frozenset(
-        command for command, (roles, states) in COMMANDS.items() if role in roles and state in states
+        command
+        for command, (roles, states) in COMMANDS.items()
+        if role in roles and state in states
     )
     for role in Role
     for state in State

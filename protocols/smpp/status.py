@@ -1,4 +1,5 @@
-"""command_status values (SMPP v3.4 section 5.1.3 and table 5-2, SMPP v5.0 section 4.7.6) and what to do about them."""
+"""command_status values (SMPP v3.4 section 5.1.3 and table 5-2, SMPP v5.0 section 4.7.6) and what
+to do about them."""
 
 from __future__ import annotations
 
@@ -156,7 +157,8 @@ class Disposition(Enum):
 
     ACCEPTED = "accepted"
     THROTTLE = "throttle"
-    """The message is sound, the peer wants fewer of them: slow the link down, send this one again."""
+    """The message is sound, the peer wants fewer of them: slow the link down, send this one
+    again."""
     RETRY = "retry"
     """The peer could not take the message now: send it again later, the link keeps its pace."""
     FAIL = "fail"
@@ -172,14 +174,15 @@ DISPOSITIONS: Final[dict[int, Disposition]] = {
     ESME_RSERTYPUNAVAIL: Disposition.RETRY,
     # The bind is at fault, not the message.
     ESME_RINVBNDSTS: Disposition.RETRY,
-    # Carriers give it for lasting and passing faults alike. The message was not taken, so that sending it
-    # again cannot double it, while a wrong guess the other way loses it.
+    # Carriers give it for lasting and passing faults alike. The message was not taken, so that
+    # sending it again cannot double it, while a wrong guess the other way loses it.
     ESME_RSUBMITFAIL: Disposition.RETRY,
 }
 
 
 def disposition(status: int) -> Disposition:
-    """The default for a status of a submit_sm_resp; what is not listed, vendors' own included, fails."""
+    """The default for a status of a submit_sm_resp; what is not listed, vendors' own included,
+    fails."""
     return DISPOSITIONS.get(status, Disposition.FAIL)
 
 

@@ -1,7 +1,8 @@
-"""Optional parameters: their tags (SMPP v3.4 section 5.3.2, SMPP v5.0 section 4.8.4) and how to read them.
+"""Optional parameters: their tags (SMPP v3.4 section 5.3.2, SMPP v5.0 section 4.8.4) and how to
+read them.
 
-A PDU keeps its optional parameters as a list of (tag, value) in the order they came, repeats and vendor's own
-included; nothing is interpreted before somebody asks.
+A PDU keeps its optional parameters as a list of (tag, value) in the order they came, repeats and
+vendor's own included; nothing is interpreted before somebody asks.
 """
 
 from __future__ import annotations
@@ -108,12 +109,14 @@ def every(tlvs: Iterable[Tlv], tag: int) -> list[bytes]:
 
 
 def integer(tlvs: Iterable[Tlv], tag: int) -> int | None:
-    """The first such value as an unsigned number, most significant octet first; None if absent or empty."""
+    """The first such value as an unsigned number, most significant octet first; None if absent or
+    empty."""
     value = first(tlvs, tag)
     return int.from_bytes(value, "big") if value else None
 
 
 def text(tlvs: Iterable[Tlv], tag: int) -> str | None:
-    """The first such value as a C-octet string up to its NUL, which some peers leave out; None if absent."""
+    """The first such value as a C-octet string up to its NUL, which some peers leave out; None if
+    absent."""
     value = first(tlvs, tag)
     return None if value is None else value.partition(b"\0")[0].decode("latin-1")
