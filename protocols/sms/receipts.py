@@ -164,8 +164,8 @@ def parse(
 
     data_coding is not asked: carriers write receipts in ASCII whatever it says.
 
-    Parameters go before the text where both tell the id or the state; the text's error code goes
-    before network_error_code, since carriers document the former.
+    Parameters go before the text where both tell the id or a known state; the text's error code
+    goes before network_error_code, since carriers document the former.
     """
     kind = esm_class & ESM_CLASS_TYPE_MASK
     parameters = _parameters(tlvs)
@@ -253,10 +253,11 @@ def _state(parameter: bytes | None, field: str) -> tuple[ReceiptState, str]:
     token = _TOKEN.search(field)
     word = token[0][:_MAX_WORD] if token and token[0].isprintable() else ""
     from_text = _state_of_word(word)
-    if parameter and parameter[-1] <= ReceiptState.SKIPPED:
-        state = ReceiptState(parameter[-1])
-        return state, word if state is from_text else state.name
-    return from_text, word or ReceiptState.UNKNOWN.name
+    number = parameter[-1] if parameter else ReceiptState.UNKNOWN
+    if number <= ReceiptState.SKIPPED and number != ReceiptState.UNKNOWN:
+        state = ReceiptState(number)
+        return state, (word if state is from_text else "") or state.name
+    return from_text, word or from_text.name
 
 
 def _state_of_word(word: str) -> ReceiptState:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols.errors import LocalProtocolError
@@ -52,6 +52,7 @@ def test_what_the_alphabet_lacks_is_refused_without_showing_the_text(char: str) 
     assert "secret" not in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.text(SORTED_CHARACTERS))
 def test_every_text_of_the_alphabet_survives(text: str) -> None:
     """Encoding and decoding again gives the same text."""
@@ -59,6 +60,7 @@ def test_every_text_of_the_alphabet_survives(text: str) -> None:
     assert gsm7.decode(gsm7.encode(text), 0) == text
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(max_codepoint=0x17F) | st.sampled_from("€ΔΦ’")))
 def test_is_encodable_agrees_with_encode(text: str) -> None:
     """The quick answer and the real attempt never differ."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols.sms import gsm7
@@ -61,6 +61,7 @@ def test_every_replacement_can_be_sent() -> None:
     assert not any(gsm7.is_encodable(char) for char in REPLACEMENTS)
 
 
+@settings(deadline=None)
 @given(st.text() | st.text(st.sampled_from("a€’“–…\u200b\u0301\x92ﬁ漢")))
 def test_repair_is_all_or_nothing_and_stable(text: str) -> None:
     """Either the text is left alone or all of it fits; a second repair changes nothing."""

@@ -6,7 +6,7 @@ import random
 import unicodedata
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from protocols.errors import LocalProtocolError
@@ -173,6 +173,7 @@ def test_ordinary_neighbours_may_be_parted(text: str, cut: int) -> None:
     assert is_boundary(text, 0, cut)
 
 
+@settings(deadline=None)
 @given(st.text() | GSM_TEXT | EMOJI_TEXT, st.integers(0, 1 << 40), st.sampled_from(BITS))
 @example("a" * 152 + "€" * 200, 7, 8)
 @example("👩‍👩‍👧‍👦" * 30, 7, 16)
@@ -193,6 +194,7 @@ def test_a_text_arrives_as_it_was_sent_in_whatever_order(
     assert reassembly.join(received) == reassembly.Joined(text, [])
 
 
+@settings(deadline=None)
 @given(GSM_TEXT, st.sampled_from(BITS))
 def test_each_gsm_segment_can_be_read_alone(text: str, bits: ReferenceBits) -> None:
     """No escape is parted from its code, no CR from its LF."""
@@ -202,6 +204,7 @@ def test_each_gsm_segment_can_be_read_alone(text: str, bits: ReferenceBits) -> N
         assert not (left.endswith("\r") and right.startswith("\n"))
 
 
+@settings(deadline=None)
 @given(EMOJI_TEXT, st.sampled_from(BITS))
 def test_no_segment_begins_with_what_belongs_to_the_one_before(
     text: str, bits: ReferenceBits
