@@ -10,12 +10,13 @@ _KEY = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""
 _DOTTED = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
 _HEADER = re.compile(rf"\s*(\[\[?)\s*({_DOTTED})\s*\]")
 _ASSIGNMENT = re.compile(rf"\s*({_DOTTED})\s*=")
-# Strings that end on their own line, and comments.
-_CLOSED = re.compile(
+# Strings that end on their own line, the start of one that does not, and comments.
+_TOKEN = re.compile(
     r'"""(?:\\.|(?!""").)*"""'
     r"|'''(?:(?!''').)*'''"
-    r'|"(?!"")(?:\\.|[^"\\])*"'
-    r"|'(?!'')[^']*'"
+    r'|(?P<open>"""|\'\'\')'
+    r'|"(?:\\.|[^"\\])*"'
+    r"|'[^']*'"
     r"|#.*"
 )
 
@@ -75,6 +76,4 @@ def _split(dotted: str) -> KeyPath:
 
 def _left_open(line: str) -> str:
     """The quotes of a multi-line string that starts on this line and does not end on it."""
-    rest = _CLOSED.sub("", line)
-    found = [quotes for quotes in ('"""', "'''") if quotes in rest]
-    return min(found, key=rest.index, default="")
+    return next((token["open"] for token in _TOKEN.finditer(line) if token["open"]), "")

@@ -1,0 +1,60 @@
+"""`config/gateway.toml` documents every key with its default."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import config
+from config.loading import load
+from config.settings import LinkSettings, Section, Settings
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTED = ROOT / "config" / "gateway.toml"
+LINKS_MARK = "# [[links]]\n"
+
+
+def _raw() -> dict[str, Any]:
+    """The file with its commented example of a link switched on."""
+    text = DOCUMENTED.read_text(encoding="utf-8")
+    head, mark, example = text.partition(LINKS_MARK)
+    assert mark
+    lines = (line.removeprefix("# ") for line in example.splitlines())
+    return tomllib.loads(head + "[[links]]\n" + "\n".join(lines))
+
+
+def test_config_is_this_project() -> None:
+    """No other package of that name stands before it."""
+    assert Path(config.__file__) == ROOT / "config" / "__init__.py"
+
+
+def test_the_file_runs_as_it_is_and_changes_nothing() -> None:
+    """It loads without a fault and means the same as no file."""
+    assert load(DOCUMENTED, {}) == Settings()
+
+
+@pytest.mark.parametrize(
+    "info", msgspec.structs.fields(Settings), ids=lambda info: f"[{info.name}]"
+)
+def test_every_key_is_there_with_its_default(info: msgspec.structs.FieldInfo) -> None:
+    """Section by section, the keys of the struct and those of the file are the same."""
+    kind: type[Section] = LinkSettings if info.name == "links" else info.type
+    table = _raw()[info.name][0] if info.name == "links" else _raw()[info.name]
+    assert sorted(table) == sorted(kind.__struct_fields__)
+    for key in msgspec.structs.fields(kind):
+        if not key.required and key.default is not msgspec.NODEFAULT:
+            expected = "" if key.default is None else key.default
+            expected = list(expected) if isinstance(expected, tuple) else expected
+            assert table[key.name] == expected, key.name
+            assert type(table[key.name]) is type(expected), key.name
+
+
+def test_every_key_is_explained() -> None:
+    """A comment stands above each key or the group of keys it begins."""
+    text = DOCUMENTED.read_text(encoding="utf-8").partition(LINKS_MARK)[0]
+    blocks = text.split("\n[")[1:]
+    assert all("#" in block for block in blocks)

@@ -1,0 +1,97 @@
+"""Rules between keys."""
+
+from __future__ import annotations
+
+import pytest
+
+from config.settings import is_loopback, split_listen
+from tests.config.reading import LINK, Reader
+
+MAIL = '[mail]\nhost = "mail.example.com"\nsender = "texts@example.com"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "problem"),
+    [
+        ('[http]\nlisten = "0.0.0.0:80"\n', "http.listen", "nothing encrypts"),
+        ('[http]\nlisten = "[::]:80"\n', "http.listen", "nothing encrypts"),
+        ('[http]\nlisten = "example.com:80"\n', "http.listen", "nothing encrypts"),
+        ('[http]\nlisten = "127.0.0.1"\n', "http.listen", "expected HOST:PORT"),
+        ('[http]\nlisten = "::1:80"\n', "http.listen", "in brackets"),
+        ('[http]\nlisten = "127.0.0.1:70000"\n', "http.listen", "from 0 to 65535"),
+        ('[http]\nops_listen = "x"\n', "http.ops_listen", "expected HOST:PORT"),
+        ('[http]\nops_listen = "127.0.0.1:8080"\n', "http.ops_listen", "of http.listen too"),
+        ('[http]\ntls_cert = "cert.pem"\n', "http.tls_key", "missing"),
+        ('[http]\ntls_key = "key.pem"\n', "http.tls_cert", "missing"),
+        ('[store]\ndatabase_url = "mysql://x"\n', "store.database_url", "PostgreSQL URL"),
+        (LINK + LINK, "links[1].name", 'links[0] is named "acme" too'),
+        (LINK.replace("acme", "mail"), "links[0].name", "a name of the gateway itself"),
+        (LINK + 'bind = "pair"\n', "links[0].bind", "not available in this version"),
+        (LINK + "binds = 2\n", "links[0].binds", "not available in this version"),
+        (LINK + 'system_type = "\u00e9"\n', "links[0].system_type", "printable ASCII"),
+        (LINK + 'password = "a\\u0000b"\n', "links[0].password", "printable ASCII"),
+        (LINK + "reconnect_min_s = 61\n", "links[0].reconnect_min_s", "longer than reconnect"),
+        (MAIL.replace("texts@", ""), "mail.sender", "expected a mail address"),
+        (MAIL.replace("texts@", "a\\n@"), "mail.sender", "expected a mail address"),
+        (MAIL + 'user = "texts"\n', "mail.password", "user and password go together"),
+        (MAIL + 'password = "x"\n', "mail.user", "user and password go together"),
+        (MAIL + 'security = "none"\n', "mail.security", "leaves this machine unencrypted"),
+        ('[sms]\ncountries = ["CA"]\n', "sms.default_region", "not among countries"),
+        ("[limits]\nretry_min_s = 901\n", "limits.retry_min_s", "longer than retry_max_s"),
+        ('[sandbox]\nsmsc_listen = "0.0.0.0:1"\n', "sandbox.smsc_listen", "this machine only"),
+        (
+            '[sandbox]\nis_on = true\npage_listen = "127.0.0.1:8080"\n',
+            "sandbox.page_listen",
+            "of http.listen too",
+        ),
+    ],
+)
+def test_a_broken_rule_is_a_fault(reader: Reader, text: str, where: str, problem: str) -> None:
+    """Keys that are sound each by itself may still not go together."""
+    fault = reader.fault(text)
+    assert fault.where == where
+    assert problem in fault.problem
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[http]\nlisten = "0.0.0.0:80"\nbehind_proxy = true\n',
+        '[http]\nlisten = "0.0.0.0:80"\ntls_cert = "c"\ntls_key = "k"\n',
+        '[http]\nlisten = "[::1]:80"\n',
+        '[http]\nlisten = "localhost:0"\nops_listen = "localhost:0"\n',
+        '[sandbox]\npage_listen = "127.0.0.1:8080"\n',
+        MAIL + 'user = "texts"\npassword = "x"\n',
+        MAIL.replace("mail.example.com", "127.0.0.1") + 'security = "none"\n',
+    ],
+)
+def test_what_keeps_the_rules_loads(reader: Reader, text: str) -> None:
+    """The neighbours of the faults above are in order."""
+    reader.read(text)
+
+
+def test_a_rule_stays_silent_about_a_key_that_has_a_fault_already(reader: Reader) -> None:
+    """One mistake makes one fault."""
+    assert reader.fault("[limits]\nretry_min_s = 901\nretry_max_s = 'x'\n").line == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [("127.0.0.1:8080", ("127.0.0.1", 8080)), ("[::1]:0", ("::1", 0)), ("a.b:1", ("a.b", 1))],
+)
+def test_a_listening_address_has_a_host_and_a_port(text: str, address: tuple[str, int]) -> None:
+    """IPv6 addresses stand in brackets, which are not part of the host."""
+    assert split_listen(text) == address
+
+
+@pytest.mark.parametrize("text", ["", ":80", "host", "host:", "host:x", "host:\u0661", "[::1]"])
+def test_what_is_no_listening_address_is_refused(text: str) -> None:
+    """No host, no port, or a port that is not written in digits."""
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        split_listen(text)
+
+
+def test_only_this_machine_is_loopback() -> None:
+    """A name other than localhost may mean anything."""
+    assert all(map(is_loopback, ["127.0.0.1", "127.9.9.9", "::1", "localhost"]))
+    assert not any(map(is_loopback, ["0.0.0.0", "::", "10.0.0.1", "example.com", ""]))  # noqa: S104
