@@ -1,19 +1,21 @@
-"""A simulated mail host: takes mails over SMTP on loopback, keeps the last thousand in memory and shows them.
+"""A simulated mail host: takes mails over SMTP on loopback, keeps the last thousand in memory.
 
-The part of the recipient before the @ (and before a +, so that `busy+2@…` is another busy one) chooses the behaviour:
+The part of the recipient before the @ (and before a +, so that `busy+2@…` is another busy one)
+chooses the behaviour:
 
-========== ==========================================================================================
+========== =================================================================================
 recipient  what the host does
-========== ==========================================================================================
+========== =================================================================================
 refused@…  refuses the recipient for good: 550
 full@…     takes the recipient, refuses each mail for good: 552
 busy@…     refuses each mail for now the first time it comes (451), takes it the second time
-cut@…      keeps each mail but closes the connection without an answer the first time, answers the second
+cut@…      keeps each mail; the first time it closes the connection without an answer
 slow@…     answers each mail late
 any other  takes the mail at once: 250
-========== ==========================================================================================
+========== =================================================================================
 
-That a mail comes again is told by its Message-ID. Nothing is delivered anywhere, and nothing is logged of what a mail says.
+That a mail comes again is told by its Message-ID. Nothing is delivered anywhere, and nothing is
+logged of what a mail says.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ MAGIC_ADDRESSES: Final[dict[str, str]] = {
     "refused": "refuses the recipient for good: 550",
     "full": "takes the recipient, refuses each mail for good: 552",
     "busy": "refuses each mail for now the first time it comes (451), takes it the second time",
-    "cut": "keeps each mail but closes the connection without an answer the first time, answers the second",
+    "cut": "keeps each mail; the first time it closes the connection without an answer",
     "slow": "answers each mail late",
 }
 """What the host does, by the recipient's local part."""
@@ -73,7 +75,7 @@ class Mail:
 
 
 class MailHost:
-    """The host. It is its own event handler for aiosmtpd, whose protocol runs on the caller's loop."""
+    """The host. It is aiosmtpd's event handler; the protocol runs on the caller's loop."""
 
     def __init__(
         self,
@@ -143,15 +145,16 @@ class MailHost:
         await asyncio.gather(*(protocol.is_over.wait() for protocol in cut))
 
     async def wait_for(self, predicate: Callable[[Mail], bool], timeout_s: float = 5.0) -> Mail:
-        """The first mail, of those kept and those to come, that `predicate` holds for. Raises TimeoutError."""
+        """The first mail, kept or yet to come, that `predicate` holds for. Raises TimeoutError."""
         for mail in self._mails:
             if predicate(mail):
                 return mail
-        waiter = (predicate, asyncio.get_running_loop().create_future())
+        found: asyncio.Future[Mail] = asyncio.get_running_loop().create_future()
+        waiter = (predicate, found)
         self._waiting.append(waiter)
         try:
             async with asyncio.timeout(timeout_s):
-                return await waiter[1]
+                return await found
         finally:
             self._waiting.remove(waiter)
 

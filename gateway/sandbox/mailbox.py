@@ -1,7 +1,8 @@
 """Showing what the simulated mail host kept: on a terminal, and as a page of HTML without a script.
 
-A mail holds what a stranger wrote. On the terminal control characters are replaced, so that no escape sequence gets through; on the
-page everything is escaped and the policy forbids whatever could still run or be fetched.
+A mail holds what a stranger wrote. On the terminal control characters are replaced, so that no
+escape sequence gets through; on the page everything is escaped and the policy forbids whatever
+could still run or be fetched.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 _STYLE: Final = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem;"
     "color:#222;background:#f4f4f2}"
-    "article{background:#fff;border:1px solid #ddd;border-radius:8px;padding:1rem 1.25rem;margin:1rem 0}"
+    "article{background:#fff;border:1px solid #ddd;border-radius:8px;"
+    "padding:1rem 1.25rem;margin:1rem 0}"
     "h1{font-size:1.3rem}h2{font-size:1.05rem;margin:0 0 .5rem}"
-    "dl{display:grid;grid-template-columns:max-content 1fr;gap:0 1rem;margin:0;color:#666;font-size:.9rem}"
+    "dl{display:grid;grid-template-columns:max-content 1fr;gap:0 1rem;margin:0;"
+    "color:#666;font-size:.9rem}"
     "dd{margin:0;overflow-wrap:anywhere}"
     "pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:1rem 0 0}"
 )
@@ -63,7 +66,7 @@ def _headers(mail: Mail) -> list[tuple[str, str]]:
 
 
 def _visible(text: str) -> str:
-    """`text` with U+FFFD for every character that a terminal would obey, or that turns the direction of writing."""
+    """`text` with U+FFFD for each character that a terminal obeys or that turns the direction."""
     return "".join("\ufffd" if _is_obeyed(c) else c for c in text)
 
 
@@ -106,5 +109,5 @@ def _article(mail: Mail) -> str:
 
 
 def _html(text: str) -> str:
-    """`text` escaped; a lone surrogate, which UTF-8 has not, and controls that HTML forbids are replaced."""
+    """`text` escaped, and with U+FFFD for lone surrogates and for controls, which HTML forbids."""
     return escape("".join(c if c in "\n\t" or not _is_obeyed(c) else "\ufffd" for c in text))

@@ -1,8 +1,9 @@
 """Mail addresses that may stand in an SMTP command.
 
-Source: RFC 5321 §4.1.2 (Dot-string, Domain) and §4.5.3.1 (64 octets of local part, 254 of the whole, since
-a path of 256 includes its brackets). Quoted local parts, address literals, comments and non-ASCII addresses are not taken: nothing
-that we send to needs them, and each is a way to smuggle a second command.
+Source: RFC 5321 §4.1.2 (Dot-string, Domain) and §4.5.3.1 (64 octets of local part, 254 of the
+whole, since a path of 256 includes its brackets). Quoted local parts, address literals, comments
+and non-ASCII addresses are not taken: nothing that we send to needs them, and each is a way to
+smuggle a second command.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def check_address(text: str) -> str:
         )
     match = _ADDRESS.fullmatch(text)
     if match is None:
-        raise LocalProtocolError("not a mail address: give one alone, as owner@shop.example")
+        raise LocalProtocolError("not a mail address: give one alone, as name@example.com")
     if len(match["local"]) > MAX_LOCAL_PART:
         raise LocalProtocolError(
             f"the mail address has more than {MAX_LOCAL_PART} characters before the @"

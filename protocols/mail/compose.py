@@ -1,12 +1,14 @@
 """The mail that brings a customer's text to the shop.
 
-The customer's words stand first in a plain text, whole and alone, so that they can be read in a list of mails and copied;
-who wrote them, to which number and when stands below. Everything in it follows from the `Forward`: a mail sent again
-after a doubtful end is the same to the octet, Message-ID included, so that the shop's mail program shows it once.
+The customer's words stand first in a plain text, whole and alone, so that they can be read in a
+list of mails and copied; who wrote them, to which number and when stands below. Everything in it
+follows from the `Forward`: a mail sent again after a doubtful end is the same to the octet,
+Message-ID included, so that the shop's mail program shows it once.
 
-Sources: RFC 5322 (headers, threads by References), RFC 2045 §6 (transfer encodings), RFC 2047 (encoded words), RFC 3834
-(Auto-Submitted). Headers are put together here, and not by email.message, because its folding makes an encoded word
-of a message id of more than a line in References and To loses its value when the address is long.
+Sources: RFC 5322 (headers, threads by References), RFC 2045 §6 (transfer encodings), RFC 2047
+(encoded words), RFC 3834 (Auto-Submitted). Headers are put together here, and not by email.message,
+because its folding makes an encoded word of a message id of more than a line in References and To
+loses its value when the address is long.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ _MONTHS = (
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """A customer's text on its way to the shop. Names and numbers are shown as given, but for what could deceive."""
+    """A customer's text on its way to the shop."""
 
     id: str
     """The reply's id, `rpl_…`: letters, digits, `_` and `-`. The Message-ID is made of it."""
@@ -79,8 +81,9 @@ class Forward:
 def compose(forward: Forward) -> bytes:
     """The whole mail, headers and text, with CR LF line ends and pure ASCII octets.
 
-    Parsing it gives a text that begins with exactly `forward.text`, but that line ends are all of one kind and a lone surrogate,
-    which no encoding has, is U+FFFD. Raises LocalProtocolError when an address or the id is none, or `received` has no zone.
+    Parsing it gives a text that begins with exactly `forward.text`, but that line ends are all of
+    one kind and a lone surrogate, which no encoding has, is U+FFFD. Raises LocalProtocolError when
+    an address or the id is none, or `received` has no zone.
     """
     if not _ID.fullmatch(forward.id):
         raise LocalProtocolError("the id of a mail is letters, digits, _ and -, at most 64")
@@ -97,7 +100,7 @@ def message_id(forward: Forward) -> str:
 
 
 def thread_id(forward: Forward) -> str:
-    """The id, in its brackets, that the mails of one customer to one shop refer to; no mail has it itself."""
+    """The id, in its brackets, that all mails of one customer to one shop refer to."""
     key = f"{forward.shop}\0{forward.phone}".encode("utf-8", "surrogatepass")
     digest = hashlib.blake2b(key, digest_size=16).hexdigest()
     return f"<thread-{digest}@{domain_of(forward.sender)}>"
@@ -142,12 +145,12 @@ def _encoded_line(header: str, text: str) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether a header can hold the text as it is; what looks like an encoded word would be decoded by the reader."""
+    """Whether a header can hold the text as it is: readers decode what looks like encoded."""
     return text.isascii() and text.isprintable() and "=?" not in text
 
 
 def clean(text: str) -> str:
-    """A name or number as one safe line: no controls, no line ends, no marks that turn the direction, not too long.
+    """A name or number as one short line without controls or marks that turn the direction.
 
     A name is the shop's data, but it stands where a reader looks for who is speaking.
     """
@@ -164,7 +167,8 @@ def _safe(c: str) -> str:
 
 
 def _body(forward: Forward) -> str:
-    lines = [forward.text, "", SEPARATOR, *_details(forward), "", _NO_ANSWER, ""]
+    words = _LINE_END.sub("\n", forward.text)
+    lines = [words, "", SEPARATOR, *_details(forward), "", _NO_ANSWER, ""]
     return "\n".join(lines)
 
 
@@ -210,11 +214,12 @@ def _show_time(at: datetime) -> str:
 
 
 def _encode(text: str) -> tuple[str, bytes]:
-    """The transfer encoding, and the text in it: quoted-printable where a person could read that, else base64.
+    """The transfer encoding and the text in it: quoted-printable where readable, or base64.
 
-    Base64 also keeps a line that begins with `From ` whole, which mailboxes in mbox form would change.
+    Base64 also keeps a line that begins with `From ` whole, which mailboxes in mbox form would
+    change.
     """
-    pairs = _LINE_END.sub("\r\n", text).encode("utf-16", "surrogatepass")
+    pairs = text.replace("\n", "\r\n").encode("utf-16", "surrogatepass")
     data = pairs.decode("utf-16", "replace").encode("utf-8")
     quoted = binascii.b2a_qp(data, istext=True)
     is_readable = len(quoted) <= len(data) * 4 // 3 and b"\nFrom " not in b"\n" + quoted

@@ -1,7 +1,8 @@
 """How an attempt to hand a mail to an SMTP server ended, and what follows from it.
 
-The line that matters is the one where the mail's text begins to leave (RFC 5321 §4.1.1.4, DATA): before it nothing can have
-been delivered, after it only the server's reply tells, and no reply means that nobody knows.
+The line that matters is the one where the mail's text begins to leave (RFC 5321 §4.1.1.4, DATA):
+before it nothing can have been delivered, after it only the server's reply tells, and no reply
+means that nobody knows.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """No text of the mail has left, for a reason that is not the mail's: safe to try again later."""
+    """No text of the mail has left, and the reason is not the mail: safe to try again."""
 
     reason: str
 

@@ -1,7 +1,8 @@
-"""Mails over SMTP: a few connections to one account, opened when needed, kept for a while, closed when idle.
+"""Mails over SMTP: a few connections to one account, opened when needed, closed when idle.
 
-aiosmtplib speaks the protocol (RFC 5321, 3207, 4954); this file decides what each ending means. DATA is sent in two steps of our own,
-so that a connection lost before the text began to leave is told from one lost after it.
+aiosmtplib speaks the protocol (RFC 5321, 3207, 4954); this file decides what each ending means.
+DATA is sent in two steps of our own, so that a connection lost before the text began to leave is
+told from one lost after it.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ class Timeouts:
     reply_s: float = 30.0
     """For the reply to one command."""
     data_s: float = 120.0
-    """For the reply to a whole mail. RFC 5321 §4.5.3.2.6 asks for 10 minutes, since giving up too early sends the mail twice;
-    one slow mail may not block a connection that long, and a copy bears the same Message-ID."""
+    """For the reply to a whole mail. RFC 5321 §4.5.3.2.6 asks for 10 minutes, since giving up
+    too early sends the mail twice; but one slow mail may not block a connection that long."""
     idle_s: float = 30.0
     """How long a connection without work is kept."""
 
@@ -69,7 +70,7 @@ class _Lost(Exception):
 
 
 class SmtpSender:
-    """Sends mails over at most `connections` connections to one account. Any number of tasks may call `send`."""
+    """Sends mails to one account. Any number of tasks may call `send` at a time."""
 
     def __init__(
         self,
@@ -79,7 +80,7 @@ class SmtpSender:
         timeouts: Timeouts | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`tls`: instead of the system's certificate authorities. Nothing is opened yet."""
+        """`connections`: at most so many are open. `tls`: instead of the system's authorities."""
         self._account = account
         self._timeouts = timeouts or Timeouts()
         self._tls = tls or _system_tls(account)
@@ -95,9 +96,10 @@ class SmtpSender:
     async def send(self, envelope_from: str, recipient: str, message: bytes) -> Outcome:
         """Hand one mail to the server, for one recipient.
 
-        Waits for a free connection; after that the deadlines hold. Cancelling it drops its connection and leaves open what
-        became of the mail. Raises LocalProtocolError, before anything is sent, when an address is none, or when `message`
-        has a bare CR or LF, a line over 998 octets, no line end at its end, or more than 1 MiB.
+        Waits for a free connection; after that the deadlines hold. Cancelling it drops its
+        connection and leaves open what became of the mail. Raises LocalProtocolError, before
+        anything is sent, when an address is none, or when `message` has a bare CR or LF, a line
+        over 998 octets, no line end at its end, or more than 1 MiB.
         """
         check_address(envelope_from)
         check_address(recipient)
@@ -116,7 +118,10 @@ class SmtpSender:
                 return Unreachable(str(lost))
 
     async def close(self) -> None:
-        """Close what is idle; a mail under way ends first and its connection then closes. Later sends are unreachable."""
+        """Close what is idle, and each other connection once its mail has ended.
+
+        Whatever is sent later is Unreachable.
+        """
         self._is_closed = True
         for client in self._kept():
             _say_goodbye(client)
@@ -124,7 +129,7 @@ class SmtpSender:
         await asyncio.sleep(0)
 
     def _kept(self) -> Iterator[aiosmtplib.SMTP]:
-        """The idle connections that are still up, the last used first, each taken out of the pool."""
+        """The idle connections that are still up, each taken out of the pool."""
         while self._idle:
             client, timer = self._idle.pop()
             timer.cancel()
@@ -181,15 +186,15 @@ class SmtpSender:
     async def _transact(
         self, client: aiosmtplib.SMTP, envelope_from: str, recipient: str, payload: bytes
     ) -> Outcome:
-        """One mail over an open connection, which is kept only if both sides agree on where they are. Raises _Lost."""
+        """One mail over one connection, kept if both sides agree where they are. Raises _Lost."""
         is_in_step = False
         try:
-            outcome = await _announce(client, envelope_from, recipient)
-            if outcome is None:
-                outcome = await self._hand_over(client, payload)
-                is_in_step = not isinstance(outcome, Doubtful)
-            else:
+            refusal = await _announce(client, envelope_from, recipient)
+            if refusal is not None:
                 is_in_step = await _forget(client)
+                return refusal
+            outcome = await self._hand_over(client, payload)
+            is_in_step = not isinstance(outcome, Doubtful)
             return outcome
         finally:
             if is_in_step and client.is_connected:
@@ -215,7 +220,7 @@ class SmtpSender:
 
 
 async def _announce(client: aiosmtplib.SMTP, envelope_from: str, recipient: str) -> Refused | None:
-    """MAIL, RCPT and DATA up to the server's 354: None, or what the server refused. Raises _Lost."""
+    """MAIL, RCPT and DATA up to the 354: None, or what the server refused. Raises _Lost."""
     stage = Stage.SENDER
     try:
         await client.mail(envelope_from)
@@ -252,7 +257,7 @@ def _say_goodbye(client: aiosmtplib.SMTP) -> None:
 
 
 def _as_data(message: bytes) -> bytes:
-    """The mail as DATA wants it: dots doubled, the final dot added (RFC 5321 §4.5.2). Raises LocalProtocolError."""
+    """The mail as DATA wants it: dots doubled, the final dot added (RFC 5321 §4.5.2)."""
     if len(message) > MAX_MAIL_BYTES:
         raise LocalProtocolError(f"the mail is larger than {MAX_MAIL_BYTES} bytes")
     if not message.endswith(b"\r\n") or _BARE_LINE_END.search(message):
@@ -268,7 +273,7 @@ def _system_tls(account: Account) -> ssl.SSLContext | None:
 
 
 def _address_literal(client: aiosmtplib.SMTP) -> str:
-    """Our end of the connection, for EHLO (RFC 5321 §4.1.3): true, and told without asking a name server."""
+    """Our end of the connection, for EHLO (RFC 5321 §4.1.3); no name server is asked."""
     host = client.get_transport_info("sockname")[0]
     ip = ipaddress.ip_address(host.partition("%")[0])
     return f"[IPv6:{ip}]" if ip.version == 6 else f"[{ip}]"
