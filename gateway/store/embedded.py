@@ -41,6 +41,7 @@ _LOGGER = logging.getLogger(__name__)
 
 _POLL_S = 0.01
 _CONNECT_TIMEOUT_S = 5.0
+_KEEPER_ATTEMPTS = 3
 _UNPRIVILEGED_USER = "nobody"
 _KEEPER_ENVIRONMENT = ("PATH", "HOME", "LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONHOME")
 
@@ -118,15 +119,15 @@ class EmbeddedPostgres:
     async def _start(self) -> None:
         owner = self._prepare_folder()
         await self._hold(owner)
-        has_started_keeper = False
+        attempts = 0
         while True:
             keeper_fd = open_owned(self._files.keeper_lock, owner)
             try:
                 if try_lock(keeper_fd):
-                    if has_started_keeper:
-                        raise self._keeper_failure(keeper_fd)
+                    if attempts > 0:
+                        self._refuse_failed_keeper(keeper_fd, attempts)
                     self._spawn_keeper(keeper_fd, owner)
-                    has_started_keeper = True
+                    attempts += 1
                 elif read_report(keeper_fd).state is State.READY and await self._answers():
                     return
             finally:
@@ -153,14 +154,14 @@ class EmbeddedPostgres:
         await connection.close()
         return True
 
-    def _keeper_failure(self, keeper_fd: int) -> EmbeddedPostgresError:
-        """Why the keeper that we started is gone."""
-        self._reap_keeper()
+    def _refuse_failed_keeper(self, keeper_fd: int, attempts: int) -> None:
+        """EmbeddedPostgresError if our keeper gave up; one that was killed may be replaced."""
         report = read_report(keeper_fd)
-        reason = report.reason or "its keeper ended without a word"
-        return EmbeddedPostgresError(
-            f"the embedded PostgreSQL cannot run: {reason} (log: {self._files.log})"
-        )
+        if report.state is State.FAILED or attempts == _KEEPER_ATTEMPTS:
+            reason = report.reason or "its keeper ended without a word"
+            raise EmbeddedPostgresError(
+                f"the embedded PostgreSQL cannot run: {reason} (log: {self._files.log})"
+            )
 
     def _spawn_keeper(self, keeper_fd: int, owner: tuple[int, int]) -> None:
         """Start the keeper, handing the locked file over.

@@ -101,7 +101,10 @@ class Keeper:
 
     def run(self) -> None:
         """Keep the server as long as there are users; EmbeddedPostgresError if it never starts."""
-        self._server.prepare()
+        try:
+            self._server.prepare()
+        except EmbeddedPostgresError as error:
+            raise EmbeddedPostgresError(f"{error}: {self._log_tail()}") from error
         was_ever_ready = False
         failures = 0
         while True:
@@ -244,6 +247,7 @@ def _keep(files: ClusterFiles, settings: KeeperSettings) -> None:
 def main(arguments: list[str]) -> int:
     """Be the keeper of a folder; the exit code is 1 when the server could not be kept."""
     _isolate()
+    _report(State.STARTING)
     try:
         _keep(ClusterFiles(Path(arguments[0])), KeeperSettings.from_json(arguments[1]))
     except Exception as error:

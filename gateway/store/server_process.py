@@ -149,7 +149,9 @@ class ServerProcess:
             self._process.send_signal(step)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(patience_s)
-                return
+                break
+        with contextlib.suppress(OSError):
+            self._files.socket_folder.rmdir()
 
     def _claim_lock(self) -> int:
         """The locked server.lock; whatever is left of an earlier server is stopped before."""

@@ -1,0 +1,1 @@
+"""The ways out: each link claims, sends and reports for the routes that it serves."""

@@ -1,0 +1,209 @@
+"""Claims from the queue for one link: a little at a time, as its window and pace allow, and past the gate once more."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import asyncpg
+
+from gateway.dispatch.flights import Fate, Flight, Flights, Outgoing
+from gateway.dispatch.routes import Link, Route, Routes
+from gateway.dispatch.settle import Settler
+from gateway.errors import Fenced, StoreDown
+from gateway.ids import IdSource, wall_ms
+from gateway.model import Category, Channel, Lane, State, is_settled
+from gateway.policy.gate import Action, decide
+from gateway.store.database import HotConnection
+from gateway.store.directory import Directory
+from gateway.store.queries import load
+
+log = logging.getLogger(__name__)
+
+SQL = load("dispatch")
+
+CLAIM_MAX = 500
+_RETRY_S = 0.5
+
+
+class Feeder:
+    """Feeds one link from the routes that it serves."""
+
+    def __init__(
+        self,
+        link: Link,
+        serves: list[Route],
+        *,
+        connection: HotConnection,
+        directory: Directory,
+        ids: IdSource,
+        routes: Routes,
+        flights: Flights,
+        settler: Settler,
+        node: int,
+        epoch: int,
+        may_write: Callable[[], bool] = lambda: True,
+        on_unknown: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_unknown` is called when a claim's outcome is not known, so that its flight is looked for."""
+        self._link = link
+        self._serves = serves
+        self._connection = connection
+        self._directory = directory
+        self._ids = ids
+        self._routes = routes
+        self._flights = flights
+        self._settler = settler
+        self._node = node
+        self._epoch = epoch
+        self._may_write = may_write
+        self._on_unknown = on_unknown
+        self._wake = asyncio.Event()
+        self._is_stopping = False
+        for route in serves:
+            route.link = link
+            route.has_link = True
+            route.wake = self.wake
+
+    def wake(self) -> None:
+        """There may be something to claim, or room for it."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Claim no more."""
+        self._is_stopping = True
+        for route in self._serves:
+            route.link = None
+
+    async def run(self) -> None:
+        """Claim whenever there is work and room, for ever."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._feed()
+            except (StoreDown, Fenced) as error:
+                log.warning("link %s: nothing can be claimed: %s", self._link.name, error)
+                await asyncio.sleep(_RETRY_S)
+                self._wake.set()
+
+    async def _feed(self) -> None:
+        """Claim until the link is full or its routes are empty."""
+        while not self._is_stopping:
+            room = min(self._link.room(), CLAIM_MAX)
+            route = next((r for r in self._serves if r.cursors.may_have), None)
+            if room <= 0 or route is None:
+                return
+            if not self._may_write():
+                raise Fenced("the node's lease was not renewed")
+            route.reserved += room
+            try:
+                await self._claim(route, room)
+            finally:
+                route.reserved -= room
+
+    async def _claim(self, route: Route, count: int) -> None:
+        cursors = route.cursors
+        flight = self._ids.next()
+        positions = [cursors.positions[lane] for lane in Lane]
+
+        async def claim(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+            await connection.execute(SQL["lock_route"], route.id)
+            return await connection.fetch(
+                SQL["claim"],
+                route.id,
+                *positions,
+                count,
+                flight,
+                self._node,
+                self._epoch,
+                self._link.id,
+            )
+
+        self._flights.begin(flight)
+        cursors.begin()
+        try:
+            rows = await self._connection.transact(claim)
+        except BaseException:
+            self._flights.forget(flight)
+            self._on_unknown()
+            raise
+        cursors.end(count, (row["rank"] for row in rows))
+        if rows:
+            self._pass_on(route, rows, flight)
+        else:
+            self._flights.forget(flight)
+
+    def _pass_on(self, route: Route, rows: list[asyncpg.Record], flight_id: int) -> None:
+        """Let the gate judge what was claimed, and give the link what may go."""
+        flight = Flight(flight_id, len(rows))
+        now_ms = wall_ms()
+        sending = []
+        for row in sorted(rows, key=_by_rank):
+            message = _outgoing(row, route, flight)
+            self._routes.claimed(route, message.rank)
+            if self._may_go(message, row["sms_alerts"], now_ms):
+                sending.append(message)
+        if sending:
+            self._link.take(sending)
+
+    def _may_go(self, message: Outgoing, sms_alerts: str | None, now_ms: int) -> bool:
+        if message.fate is not None:
+            self._settler.dropped(message)
+            return False
+        shop = self._directory.shop_by_id(message.shop)
+        verdict = decide(
+            category=message.category,
+            expires_ms=message.expires_ms,
+            send_at_ms=None,
+            is_supported=shop is None or shop.is_supported(now_ms),
+            is_held=shop is not None and shop.is_held,
+            sms_alerts=sms_alerts,
+            has_link=True,
+            now_ms=now_ms,
+        )
+        if verdict.action is Action.SEND:
+            return True
+        if verdict.action is Action.EXPIRE:
+            self._settler.gate(message, State.EXPIRED, "its validity passed while it waited")
+        elif verdict.action is Action.SUPPRESS and verdict.reason:
+            self._settler.gate(message, State.SUPPRESSED, verdict.reason.value)
+        elif verdict.reason:
+            self._settler.held(message, verdict.reason.value, verdict.until_ms)
+        return False
+
+
+def _by_rank(row: asyncpg.Record) -> tuple[int, int]:
+    return row["rank"], row["id"]
+
+
+def _outgoing(row: asyncpg.Record, route: Route, flight: Flight) -> Outgoing:
+    """A claimed row. One that is settled already (canceled while it waited, or sent whole) comes with FAILED as its fate."""
+    message = Outgoing(
+        id=row["id"],
+        shop=row["shop"],
+        route=route.id,
+        channel=_CHANNELS[row["channel"]],
+        category=_CATEGORIES[row["category"]],
+        rank=row["rank"],
+        tries=row["tries"] + 1,
+        sender=row["sender"],
+        target=row["target"],
+        body=row["body"],
+        encoding=row["encoding"],
+        segments=row["segments"],
+        expires_ms=row["expires_ms"],
+        parent=row["parent"],
+        flight=flight,
+    )
+    if row["answered"]:
+        rows = [divmod(value, 16) for value in row["answered"]]
+        message.answered = tuple(segment for segment, _ in rows)
+        if is_settled(message.segments, [State(state) for _, state in rows]):
+            message.fate = Fate.FAILED
+    return message
+
+
+_CHANNELS = {channel.value: channel for channel in Channel}
+_CATEGORIES = {category.value: category for category in Category}

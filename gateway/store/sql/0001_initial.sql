@@ -1,0 +1,252 @@
+-- Times in hot tables are milliseconds since the epoch (`_ms`); ids carry their own creation time (see gateway/ids.py).
+
+CREATE TABLE node (                     -- running `gateway serve` processes, past and present
+  id       int2 PRIMARY KEY,
+  name     text NOT NULL UNIQUE,
+  epoch    int4 NOT NULL,               -- rises with every start: a flight of an older epoch is an orphan
+  until    timestamptz NOT NULL         -- end of the lease; renewed while the process lives
+);
+
+CREATE TABLE link (                     -- ways out; the row outlives the settings file
+  id       int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  name     text NOT NULL UNIQUE,
+  kind     text NOT NULL
+);
+
+CREATE TABLE route (                    -- what a message waits for
+  id       int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  name     text NOT NULL UNIQUE,
+  kind     text NOT NULL
+);
+
+CREATE TABLE link_state (               -- what the node that runs a bind last said of it, for `gateway queue`
+  link     int4 NOT NULL REFERENCES link,
+  bind     int2 NOT NULL,
+  node     int2 NOT NULL,
+  state    text NOT NULL,
+  since    timestamptz NOT NULL,
+  error    text,
+  next_try timestamptz,
+  rate     real NOT NULL DEFAULT 0,     -- segments a second, lately
+  updated  timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (link, bind)
+);
+
+CREATE TABLE bind (                     -- leases: how many binds a carrier grants is per installation, not per node
+  link     int4 NOT NULL REFERENCES link,
+  index    int2 NOT NULL,
+  node     int2 NOT NULL,
+  epoch    int4 NOT NULL,
+  until    timestamptz NOT NULL,
+  PRIMARY KEY (link, index)
+);
+
+CREATE TABLE virtual_time (             -- the rank last claimed: fair queueing must not run backwards over a restart
+  route    int4 NOT NULL,
+  lane     int2 NOT NULL,
+  rank     int8 NOT NULL,
+  PRIMARY KEY (route, lane)
+) WITH (fillfactor = 50);
+
+CREATE TABLE shop (
+  id            int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  code          text NOT NULL UNIQUE,   -- the name the outside uses: `sample`
+  name          text NOT NULL,
+  main_phone    text NOT NULL,          -- E.164
+  contact_email text NOT NULL,
+  time_zone     text NOT NULL,
+  support_until date,                   -- the last active day in the shop's zone; null: without end
+  method        text,                   -- sms, email or null (sms once a number is assigned)
+  is_held       boolean NOT NULL DEFAULT false,
+  created       timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE api_key (
+  hash     bytea PRIMARY KEY,           -- SHA-256 of the key: 256 random bits need no slow hash
+  label    text NOT NULL UNIQUE,        -- the key's first characters, to name it by
+  shop     int4 REFERENCES shop,        -- null: an admin key
+  created  timestamptz NOT NULL DEFAULT now(),
+  revoked  timestamptz
+);
+
+CREATE TABLE number_assignment (
+  id       int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  number   text NOT NULL,               -- E.164, or the digits of a short code
+  shop     int4 NOT NULL REFERENCES shop,
+  route    int4 NOT NULL REFERENCES route,
+  since    timestamptz NOT NULL DEFAULT now(),
+  until    timestamptz                  -- null: assigned now
+);
+CREATE UNIQUE INDEX number_assigned ON number_assignment (number) WHERE until IS NULL;
+CREATE INDEX number_history ON number_assignment (number, since);
+
+CREATE TABLE contact (                  -- a person's phone as ProfitSystem last described it
+  shop       int4 NOT NULL,
+  phone      text NOT NULL,
+  kind       text,
+  contact    text,
+  name       text,
+  zone       text,
+  sms_alerts text,                      -- trimmed and case-folded; null: never told
+  number     text,                      -- the shop's number that last talked with this phone
+  PRIMARY KEY (shop, phone)
+);
+
+CREATE TABLE message (                  -- immutable
+  id         int8 PRIMARY KEY,
+  shop       int4 NOT NULL,
+  route      int4 NOT NULL,
+  rank       int8 NOT NULL,             -- in the queue at birth; 0: not ranked then
+  place      int2 NOT NULL,             -- where it was put at birth (model.Place)
+  channel    int2 NOT NULL,
+  category   int2 NOT NULL,
+  encoding   int2 NOT NULL,             -- SMPP data_coding; + 256 for a 16-bit concatenation reference
+  segments   int2 NOT NULL,
+  due_ms     int8,
+  expires_ms int8 NOT NULL,
+  parent     int8,                      -- the reply or message that this one carries on
+  sender     text NOT NULL,
+  target     text NOT NULL,
+  body       text NOT NULL,
+  reference  text,
+  source     text,                      -- who asked for it: `automation`, a person, ...
+  reason     text                       -- why it was held or suppressed at birth
+);
+CREATE INDEX message_of_phone ON message (shop, target, id);
+CREATE INDEX message_reference ON message (shop, reference) WHERE reference IS NOT NULL;
+CREATE INDEX message_parent ON message (parent) WHERE parent IS NOT NULL;
+
+CREATE TABLE queue (                    -- ready messages; insert and delete only
+  route    int4 NOT NULL,
+  rank     int8 NOT NULL,               -- lane << 60 | virtual start time
+  id       int8 NOT NULL,
+  shop     int4 NOT NULL,
+  tries    int2 NOT NULL,
+  PRIMARY KEY (route, rank, id)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
+        autovacuum_vacuum_cost_delay = 0);
+
+CREATE TABLE later (                    -- scheduled messages and retries
+  due_ms   int8 NOT NULL,
+  id       int8 NOT NULL,
+  route    int4 NOT NULL,
+  rank     int8 NOT NULL,               -- kept by a retry; 0: ranked when it becomes ready
+  shop     int4 NOT NULL,
+  tries    int2 NOT NULL,
+  PRIMARY KEY (due_ms, id)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
+        autovacuum_vacuum_cost_delay = 0);
+
+CREATE TABLE hold (                     -- messages that wait for a person or a condition
+  id       int8 PRIMARY KEY,
+  shop     int4 NOT NULL,
+  route    int4 NOT NULL,
+  phone    text NOT NULL,
+  reason   text NOT NULL,
+  until_ms int8,
+  tries    int2 NOT NULL
+);
+CREATE INDEX hold_shop ON hold (shop, reason, id);
+CREATE INDEX hold_reason ON hold (reason, route, id);
+
+CREATE TABLE flight (                   -- one row a claimed batch
+  id       int8 PRIMARY KEY,
+  node     int2 NOT NULL,
+  epoch    int4 NOT NULL,
+  route    int4 NOT NULL,
+  link     int4 NOT NULL,
+  ids      int8[] NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
+        autovacuum_vacuum_cost_delay = 0);
+
+CREATE TABLE status (                   -- one row a segment that was answered; segment 0 for a message that never left
+  id       int8 NOT NULL,
+  segment  int2 NOT NULL,
+  link     int4,
+  state    int2 NOT NULL,
+  tries    int2 NOT NULL,
+  sent_ms  int8,
+  done_ms  int8,
+  carrier  text,                        -- the carrier's message id, normalised (protocols/sms/receipts.py)
+  error    text,                        -- the peer's code and words
+  PRIMARY KEY (id, segment)
+) WITH (fillfactor = 70);
+CREATE INDEX status_carrier ON status (link, carrier) WHERE carrier IS NOT NULL;
+
+CREATE TABLE in_doubt (                 -- segments that only a receipt can settle
+  link     int4 NOT NULL,
+  target   text NOT NULL,
+  id       int8 NOT NULL,
+  segment  int2 NOT NULL,
+  at_ms    int8 NOT NULL,
+  PRIMARY KEY (link, target, id, segment)
+);
+
+CREATE TABLE early_receipt (            -- receipts that match nothing yet
+  id       int8 PRIMARY KEY,
+  link     int4 NOT NULL,
+  carrier  text NOT NULL,
+  phone    text NOT NULL,
+  state    int2 NOT NULL,               -- model.State, or 0 for an intermediate one
+  word     text,
+  error    text,
+  at_ms    int8 NOT NULL
+);
+CREATE INDEX early_receipt_link ON early_receipt (link, id);
+
+CREATE TABLE event (
+  message  int8 NOT NULL,
+  id       int8 NOT NULL,
+  xact     xid8 NOT NULL DEFAULT pg_current_xact_id(),
+  shop     int4 NOT NULL,
+  kind     int2 NOT NULL,
+  segment  int2,
+  at_ms    int8 NOT NULL,
+  detail   jsonb,
+  PRIMARY KEY (message, id)
+);
+
+CREATE TABLE idempotency (
+  shop        int4 NOT NULL,
+  key         text NOT NULL,
+  fingerprint bytea NOT NULL,
+  answer      text NOT NULL,
+  at_ms       int8 NOT NULL,
+  PRIMARY KEY (shop, key)
+);
+CREATE INDEX idempotency_age ON idempotency (at_ms);
+
+CREATE TABLE reply (                    -- MO texts, whole
+  id       int8 PRIMARY KEY,
+  shop     int4,                        -- null: unrouted, the number belongs to no shop
+  link     int4 NOT NULL,
+  number   text NOT NULL,
+  phone    text NOT NULL,
+  body     text NOT NULL,
+  segments int2 NOT NULL,
+  missing  int2[] NOT NULL DEFAULT '{}'
+);
+CREATE INDEX reply_shop ON reply (shop, id);
+
+CREATE TABLE mo_part (                  -- segments of MO texts that are not whole yet, or were whole lately
+  link      int4 NOT NULL,
+  phone     text NOT NULL,
+  number    text NOT NULL,
+  reference int4 NOT NULL,
+  total     int2 NOT NULL,
+  part      int2 NOT NULL,
+  digest    bytea NOT NULL,
+  payload   bytea NOT NULL,
+  coding    int2 NOT NULL,
+  at_ms     int8 NOT NULL,
+  reply     int8,                       -- the reply that this part went into
+  PRIMARY KEY (phone, number, link, reference, total, part, digest)
+);
+CREATE INDEX mo_part_age ON mo_part (at_ms);
+
+CREATE TABLE mo_seen (                  -- MO texts lately stored, to know a redelivered copy
+  id       int8 PRIMARY KEY,
+  link     int4 NOT NULL,
+  digest   bytea NOT NULL
+);
+CREATE INDEX mo_seen_link ON mo_seen (link, id);
