@@ -14,6 +14,7 @@ from config.rules import Breach
 from config.settings import Settings
 from gateway.cli.frame import add_command, config_path
 from gateway.cli.output import paint, print_json
+from gateway.cli.store import database_by_url
 
 if TYPE_CHECKING:
     from gateway.cli.frame import Subparsers
@@ -77,7 +78,7 @@ async def database_user(settings: Settings) -> list[Breach]:
     return []
 
 
-CHECKS: tuple[Check, ...] = (tls_files, database_user)
+CHECKS: tuple[Check, ...] = (tls_files, database_user, database_by_url)
 
 
 def _record(fault: Fault) -> dict[str, object]:

@@ -75,8 +75,8 @@ async def _find(connection: asyncpg.Connection, code: str, statement: str) -> Sh
         return shop
     raise Refusal(
         "not-found",
-        "there is no such shop",
-        (Fault("shop", f"{code!r:.80} is not the code of a shop"),),
+        f"there is no shop {code!r:.80}",
+        (Fault("shop", "is not the code of a shop"),),
         hint="`gateway shop list` shows all of them",
     )
 
