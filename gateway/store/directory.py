@@ -178,6 +178,10 @@ class Directory:
         """The shop with this row id."""
         return self._shops.get(shop_id)
 
+    def list_shops(self) -> list[Shop]:
+        """All shops, in no order."""
+        return list(self._shops.values())
+
     def number(self, number: str) -> Number | None:
         """The number if it is assigned now: E.164, or the digits of a short code."""
         return self._numbers.get(number)

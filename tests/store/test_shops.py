@@ -15,7 +15,6 @@ from gateway.store.database import Database
 from gateway.store.embedded import ConnectParameters
 from tests.store.sample import NUMBER, SAMPLE, SMS, opened
 
-
 FAULTY = [
     ("code", ""),
     ("code", "Sample"),
