@@ -30,6 +30,8 @@ class DatabaseUser:
 
     async def start(self) -> str:
         """Hold the server and connect."""
+        if self._connection is not None:
+            self._connection.terminate()
         try:
             self._connection = await asyncpg.connect(**await self._server.start())
         except EmbeddedPostgresError as error:
@@ -45,6 +47,12 @@ class DatabaseUser:
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             return f"error {type(error).__name__}"
 
+    async def close(self) -> None:
+        """Leave the server."""
+        if self._connection is not None:
+            await self._connection.close()
+        self._server.release()
+
     async def obey(self, line: str) -> str:
         """Do what a line says."""
         return await (self.start() if line == "start" else self.query(line))
@@ -57,6 +65,7 @@ async def main(data_dir: str, *options: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while line := await asyncio.to_thread(sys.stdin.readline):
         print(await user.obey(line.strip()), flush=True)
+    await user.close()
 
 
 if __name__ == "__main__":
