@@ -1,0 +1,287 @@
+"""Sessions over real sockets on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from protocols.smpp import (
+    Answered,
+    Bare,
+    BindKind,
+    BindRefused,
+    Bound,
+    Closed,
+    Event,
+    Message,
+    Received,
+    Role,
+    Session,
+    State,
+    Timers,
+    Unbound,
+    decode,
+    encode,
+    frames,
+)
+from protocols.smpp import commands as c
+from protocols.smpp import status as s
+from protocols.smpp.connection import SmppConnection, connect
+from tests.protocols.smpp.peers import Smsc, listening
+from tests.protocols.smpp.sessions import BODY, ENQUIRE, pdu_of
+
+
+class Esme:
+    """A connected ESME and what happened to it."""
+
+    def __init__(self, connection: SmppConnection, events: asyncio.Queue[Event]) -> None:
+        self.connection = connection
+        self.session = connection.session
+        self.events = events
+
+    async def next(self) -> Event:
+        async with asyncio.timeout(10):
+            return await self.events.get()
+
+    def bind(self, password: str = "lab") -> None:
+        now = asyncio.get_running_loop().time()
+        self.session.bind(BindKind.TRANSCEIVER, "lab", password, now)
+        self.connection.flush()
+
+    def request(self, context: object = None) -> None:
+        self.session.request(BODY, asyncio.get_running_loop().time(), context)
+        self.connection.flush()
+
+
+async def connected(
+    port: int, *, timers: Timers | None = None, on_writable: Callable[[], None] | None = None
+) -> Esme:
+    events: asyncio.Queue[Event] = asyncio.Queue()
+
+    def keep(got: list[Event]) -> None:
+        for event in got:
+            events.put_nowait(event)
+
+    session = Session(Role.ESME, timers=timers or Timers())
+    connection = await connect("127.0.0.1", port, session, keep, on_writable=on_writable)
+    return Esme(connection, events)
+
+
+async def bound(smsc: Smsc) -> Esme:
+    esme = await connected(smsc.port)
+    esme.bind()
+    assert isinstance(await esme.next(), Bound)
+    return esme
+
+
+async def stranger(smsc: Smsc) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A bare stream, bound."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", smsc.port, limit=1024)
+    writer.write(encode(pdu_of(c.BIND_TRANSCEIVER, 1)))
+    await reader.readexactly(16 + len(b"smsc\0") + 5)
+    return reader, writer
+
+
+async def test_messages_go_both_ways_and_unbind_hangs_up() -> None:
+    """Bind, a hundred messages, one back, unbind; then the connection is gone on both sides."""
+    async with listening() as smsc:
+        esme = await bound(smsc)
+        for context in range(100):
+            esme.request(context)
+        answers = [await esme.next() for _ in range(100)]
+        assert [a.context for a in answers if isinstance(a, Answered)] == [*range(100)]
+        theirs = smsc.connections[0]
+        now = asyncio.get_running_loop().time()
+        theirs.session.request(Message(c.DELIVER_SM, payload=b"Thanks"), now)
+        theirs.flush()
+        got = await esme.next()
+        assert isinstance(got, Received)
+        assert got.message.payload == b"Thanks"
+        esme.session.respond(got.message)
+        esme.connection.flush()
+        await smsc.until(lambda event: isinstance(event, Answered))
+        esme.session.unbind(asyncio.get_running_loop().time())
+        esme.connection.flush()
+        assert [await esme.next(), await esme.next()] == [Unbound(), Closed("unbound", [])]
+        await esme.connection.wait_closed()
+        await theirs.wait_closed()
+        assert not esme.connection.is_writable
+
+
+async def test_wrong_password_is_refused() -> None:
+    """The carrier's refusal arrives as such, and the connection ends."""
+    async with listening() as smsc:
+        esme = await connected(smsc.port)
+        esme.bind("wrong")
+        assert await esme.next() == BindRefused(s.ESME_RINVPASWD)
+        assert isinstance(await esme.next(), Closed)
+        await esme.connection.wait_closed()
+
+
+async def test_cut_connection_tells_what_was_not_answered() -> None:
+    """A connection that breaks in mid-window closes the session with all that waited."""
+    async with listening() as smsc:
+        smsc.is_answering = False
+        esme = await bound(smsc)
+        for context in "abc":
+            esme.request(context)
+        for _ in range(3):
+            await smsc.until(lambda event: isinstance(event, Received))
+        transport = smsc.connections[0]._transport
+        assert transport is not None
+        transport.abort()
+        closed = await esme.next()
+        assert isinstance(closed, Closed)
+        assert closed.reason.startswith("the connection was lost")
+        assert closed.unanswered == ["a", "b", "c"]
+
+
+async def test_what_is_sent_in_one_turn_leaves_in_one_piece() -> None:
+    """Ten requests in one turn of the loop are one write."""
+    async with listening() as smsc:
+        esme = await bound(smsc)
+        pieces: list[bytes] = []
+        theirs = smsc.connections[0]
+        take = theirs.data_received
+
+        def take_and_keep(data: bytes) -> None:
+            pieces.append(data)
+            take(data)
+
+        theirs.data_received = take_and_keep  # type: ignore[method-assign]
+        for context in range(10):
+            esme.request(context)
+        for _ in range(10):
+            await esme.next()
+        assert [len(frames(piece)[0]) for piece in pieces] == [10]
+
+
+async def test_small_writes_are_not_delayed() -> None:
+    """TCP_NODELAY is set on both sides."""
+    async with listening() as smsc:
+        esme = await bound(smsc)
+        for connection in (esme.connection, smsc.connections[0]):
+            assert connection._transport is not None
+            sock = connection._transport.get_extra_info("socket")
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert connection.peer.startswith("127.0.0.1:")
+
+
+async def test_timers_run_on_the_loops_clock() -> None:
+    """A peer that never binds, and one that never answers, are left without anybody's help."""
+    quick = Timers(session_init_s=0.05, response_s=0.05)
+    async with listening(quick) as smsc:
+        idle = await connected(smsc.port)
+        closed = await smsc.until(lambda event: isinstance(event, Closed))
+        assert closed == Closed("no bind within 0.05 s", [])
+        assert isinstance(await idle.next(), Closed)
+    async with listening() as smsc:
+        smsc.is_answering = False
+        esme = await connected(smsc.port, timers=quick)
+        esme.bind()
+        assert isinstance(await esme.next(), Bound)
+        esme.request("mine")
+        assert await esme.next() == Closed("no response to a message within 0.05 s", ["mine"])
+
+
+async def test_silent_peer_is_asked_again_and_again() -> None:
+    """A peer that is silent gets enquire_link, and stays bound by answering."""
+    async with listening(Timers(enquire_s=0.01)) as smsc:
+        reader, writer = await stranger(smsc)
+        async with asyncio.timeout(10):
+            for _ in range(3):
+                asked = decode(await reader.readexactly(16))
+                assert asked.command_id == c.ENQUIRE_LINK
+                writer.write(encode(Bare(c.ENQUIRE_LINK_RESP, 0, asked.sequence)))
+        assert smsc.connections[0].session.state is State.BOUND_TRX
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_hostile_length_is_nacked_before_hanging_up() -> None:
+    """A length of 4 GB: the stranger gets generic_nack and the end of the stream."""
+    async with listening() as smsc:
+        reader, writer = await asyncio.open_connection("127.0.0.1", smsc.port)
+        writer.write(b"\xff\xff\xff\xff")
+        async with asyncio.timeout(10):
+            octets = await reader.read()
+        assert octets[4:12] == bytes.fromhex("80000000 00000002")
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_closed_connection_sends_nothing_more() -> None:
+    """close tells the owner before it returns; what comes after it is harmless."""
+    async with listening() as smsc:
+        esme = await bound(smsc)
+        esme.connection.close("shutting down")
+        assert esme.events.get_nowait() == Closed("shutting down", [])
+        esme.connection.close("again")
+        esme.connection.flush()
+        await esme.connection.wait_closed()
+        esme.connection.flush()
+        assert esme.events.empty()
+        assert esme.connection.peer == ""
+
+
+async def test_peer_that_does_not_read_is_not_read_from() -> None:
+    """Answers to a peer that takes none do not pile up; when it reads again all goes on."""
+    async with listening() as smsc:
+        reader, writer = await stranger(smsc)
+        theirs = smsc.connections[0]
+        paused, resumed = asyncio.Event(), asyncio.Event()
+        pause = theirs.pause_writing
+
+        def pause_and_tell() -> None:
+            pause()
+            paused.set()
+
+        async def babble() -> None:
+            while True:
+                writer.write(ENQUIRE * 1000)
+                await writer.drain()
+
+        theirs.pause_writing = pause_and_tell  # type: ignore[method-assign]
+        theirs.on_writable = resumed.set
+        babbling = asyncio.create_task(babble())
+        async with asyncio.timeout(20):
+            await paused.wait()
+            assert not theirs.is_writable
+            assert theirs._transport is not None
+            assert not theirs._transport.is_reading()
+            babbling.cancel()
+            reading = asyncio.create_task(reader.read(-1))
+            await resumed.wait()
+            assert theirs.is_writable
+            assert theirs._transport.is_reading()
+            writer.transport.abort()
+            with suppress(ConnectionError):
+                await reading
+
+
+async def test_peer_that_never_reads_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closed session waits only so long for its last bytes to leave."""
+    monkeypatch.setattr("protocols.smpp.connection.HANG_UP_S", 0.01)
+    async with listening() as smsc:
+        _, writer = await stranger(smsc)
+        theirs = smsc.connections[0]
+        assert theirs._transport is not None
+        theirs._transport.write(b"\0" * 20_000_000)
+        assert not theirs.is_writable
+        theirs.close("enough")
+        async with asyncio.timeout(10):
+            await theirs.wait_closed()
+        writer.transport.abort()
+
+
+async def test_nobody_listening_is_an_os_error() -> None:
+    """A refused connection raises OSError, nothing else happens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+        with pytest.raises(OSError):
+            await connected(port)
