@@ -139,10 +139,7 @@ class MailHost:
 
     async def cut_connections(self) -> None:
         """Cut every open connection, as a host that goes away does."""
-        cut = list(self._open)
-        for protocol in cut:
-            protocol.cut()
-        await asyncio.gather(*(protocol.is_over.wait() for protocol in cut))
+        await asyncio.gather(*(protocol.cut() for protocol in list(self._open)))
 
     async def wait_for(self, predicate: Callable[[Mail], bool], timeout_s: float = 5.0) -> Mail:
         """The first mail, kept or yet to come, that `predicate` holds for. Raises TimeoutError."""
@@ -254,24 +251,33 @@ class _Protocol(SMTP):
     def __init__(self, host: MailHost, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(host, loop=loop, **host.protocol_options())
         self._host = host
-        self.is_over = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Also called a second time, after STARTTLS."""
-        if self.transport is None:
-            self._host.connection_opened(self)
+        """A connection has begun; also called when it has become TLS after STARTTLS."""
+        is_new = self.transport is None
         super().connection_made(transport)
+        if is_new and self._handler_coroutine is not None:
+            self._host.connection_opened(self)
+            self._handler_coroutine.add_done_callback(self._end)
 
-    def connection_lost(self, error: Exception | None) -> None:
-        """The connection has ended, whoever ended it."""
-        super().connection_lost(error)
+    def _end(self, task: asyncio.Task[None]) -> None:
         self._host.connection_closed(self)
-        self.is_over.set()
+        if not task.cancelled():
+            # Looked at, or the loop would report a reset connection as an error nobody saw.
+            task.exception()
 
-    def cut(self) -> None:
-        """Close without a word."""
-        if self.transport is not None:
-            self.transport.close()
+    async def cut(self) -> None:
+        """Close without a word.
+
+        After a TLS handshake that failed nobody tells aiosmtpd that the connection is lost, and
+        its handler would go on waiting: it is canceled here.
+        """
+        for transport in (self.transport, self._original_transport):
+            if transport is not None:
+                transport.close()
+        if self._handler_coroutine is not None:
+            self._handler_coroutine.cancel()
+            await asyncio.wait([self._handler_coroutine])
 
 
 def magic_of(address: str) -> str | None:

@@ -65,6 +65,16 @@ class Timeouts:
     """How long a connection without work is kept."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Mail:
+    envelope_from: str
+    recipient: str
+    payload: bytes
+    """The text as DATA wants it."""
+    cancels: int
+    """How often the task had been canceled when the mail was given."""
+
+
 class _Lost(Exception):
     """The connection is of no use; no text of a mail has left over it."""
 
@@ -101,19 +111,18 @@ class SmtpSender:
         anything is sent, when an address is none, or when `message` has a bare CR or LF, a line
         over 998 octets, no line end at its end, or more than 1 MiB.
         """
-        check_address(envelope_from)
-        check_address(recipient)
-        payload = _as_data(message)
+        mail = _Mail(
+            check_address(envelope_from), check_address(recipient), _as_data(message), _cancels()
+        )
         async with self._slots:
             for client in self._kept():
                 try:
-                    return await self._transact(client, envelope_from, recipient, payload)
+                    return await self._transact(client, mail)
                 except _Lost:
                     # Servers close idle connections: that says nothing about them now.
                     continue
             try:
-                client = await self._open()
-                return await self._transact(client, envelope_from, recipient, payload)
+                return await self._transact(await self._open(), mail)
             except _Lost as lost:
                 return Unreachable(str(lost))
 
@@ -183,17 +192,18 @@ class SmtpSender:
         if self._account.user:
             await client.login(self._account.user, self._account.password)
 
-    async def _transact(
-        self, client: aiosmtplib.SMTP, envelope_from: str, recipient: str, payload: bytes
-    ) -> Outcome:
+    async def _transact(self, client: aiosmtplib.SMTP, mail: _Mail) -> Outcome:
         """One mail over one connection, kept if both sides agree where they are. Raises _Lost."""
         is_in_step = False
         try:
-            refusal = await _announce(client, envelope_from, recipient)
+            refusal = await _announce(client, mail)
             if refusal is not None:
                 is_in_step = await _forget(client)
                 return refusal
-            outcome = await self._hand_over(client, payload)
+            if _cancels() > mail.cancels:
+                # Before Python 3.12 wait_for swallows a cancellation that comes with the reply.
+                raise asyncio.CancelledError
+            outcome = await self._hand_over(client, mail.payload)
             is_in_step = not isinstance(outcome, Doubtful)
             return outcome
         finally:
@@ -219,13 +229,13 @@ class SmtpSender:
         return after_text(reply.code, reply.message)
 
 
-async def _announce(client: aiosmtplib.SMTP, envelope_from: str, recipient: str) -> Refused | None:
+async def _announce(client: aiosmtplib.SMTP, mail: _Mail) -> Refused | None:
     """MAIL, RCPT and DATA up to the 354: None, or what the server refused. Raises _Lost."""
     stage = Stage.SENDER
     try:
-        await client.mail(envelope_from)
+        await client.mail(mail.envelope_from)
         stage = Stage.RECIPIENT
-        await client.rcpt(recipient)
+        await client.rcpt(mail.recipient)
         stage = Stage.MESSAGE
         start = await client.execute_command(b"DATA")
         if start.code == _START_INPUT:
@@ -247,6 +257,11 @@ async def _forget(client: aiosmtplib.SMTP) -> bool:
     except (aiosmtplib.SMTPException, OSError):
         return False
     return True
+
+
+def _cancels() -> int:
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0
 
 
 def _say_goodbye(client: aiosmtplib.SMTP) -> None:

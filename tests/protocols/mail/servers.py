@@ -31,20 +31,22 @@ USUAL = {
 
 
 class ScriptedServer:
-    """Answers each command with a line of `script`, which may change at any time; None closes instead.
+    """Answers each command with a line of `script`, which may change at any time.
 
-    The empty string says nothing and keeps the connection. An answer that ends in `!` is given, and then the connection is closed.
+    None closes instead. The empty string says nothing and keeps the connection. After an answer
+    that ends in `!` the connection is closed.
     """
 
     def __init__(self, script: dict[str, str | None]) -> None:
-        self.script: dict[str, str | None] = dict(USUAL) | script
+        self.script: dict[str, str | None] = {**USUAL, **script}
         self.texts: list[bytes] = []
         self.commands: list[str] = []
         self.connections = 0
         self.heard = asyncio.Event()
+        self.heard_text = asyncio.Event()
         self.closed = asyncio.Event()
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     @property
     def port(self) -> int:
@@ -57,17 +59,22 @@ class ScriptedServer:
     async def stop(self) -> None:
         assert self._server is not None
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._open.values():
+            writer.transport.abort()
+        await asyncio.gather(*self._open)
         await self._server.wait_closed()
+
+    def say(self, answer: str) -> None:
+        """Give a late answer on every open connection."""
+        for writer in self._open.values():
+            writer.write(answer.encode() + b"\r\n")
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.closed.clear()
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)
+        self._open[task] = writer
         try:
             if await self._answer(writer, BANNER):
                 await self._serve(reader, writer)
@@ -75,7 +82,7 @@ class ScriptedServer:
             pass
         finally:
             writer.close()
-            self._tasks.discard(task)
+            del self._open[task]
             self.closed.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -87,6 +94,7 @@ class ScriptedServer:
                 return
             if command == "DATA" and (self.script["DATA"] or "").startswith("354"):
                 self.texts.append(await reader.readuntil(b"\r\n.\r\n"))
+                self.heard_text.set()
                 if not await self._answer(writer, TEXT):
                     return
 
@@ -113,7 +121,7 @@ async def scripted(script: dict[str, str | None] | None = None) -> AsyncIterator
 
 
 def make_contexts(folder: Path, host: str) -> tuple[ssl.SSLContext, Callable[[], ssl.SSLContext]]:
-    """A server's context with a certificate for `host`, and a maker of clients' that trust its authority."""
+    """A server's context with a certificate for `host`, and a maker of clients' that trust it."""
     authority_key = ec.generate_private_key(ec.SECP256R1())
     key = ec.generate_private_key(ec.SECP256R1())
     authority_name = _name("Sample Authority")

@@ -196,7 +196,7 @@ async def test_nonsense_after_text(reply: str) -> None:
 
 @pytest.mark.parametrize("moment", [BANNER, "EHLO", "MAIL", "RCPT", "DATA"])
 async def test_cut_before_text(moment: str) -> None:
-    """A connection cut before the server asked for the text leaves the mail safe to send again."""
+    """A connection cut before the server asks for the text leaves the mail safe to send again."""
     assert isinstance(await outcome_of({moment: None}), Unreachable)
 
 
@@ -208,7 +208,7 @@ async def test_cut_after_text() -> None:
 
 
 async def test_cut_in_text() -> None:
-    """A connection cut while the text leaves makes the end unknown: how much left cannot be told."""
+    """A connection cut while the text leaves makes the end unknown: who knows how much left."""
     begun = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -249,11 +249,25 @@ async def test_no_server() -> None:
     assert f"127.0.0.1:{port}" in outcome.reason
 
 
-async def test_canceled() -> None:
+@pytest.mark.parametrize("moment", ["EHLO", "MAIL", "RCPT", "DATA"])
+async def test_canceled_before_text(moment: str) -> None:
+    """A send that is canceled before the text sends none, even if a reply comes with it."""
+    async with scripted() as server, sender_to(server.port) as sender:
+        task = asyncio.create_task(sender.send(FROM, TO, MAIL))
+        while not any(command.startswith(moment) for command in server.commands):
+            server.heard.clear()
+            await server.heard.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
+        assert server.texts == []
+
+
+async def test_canceled_after_text() -> None:
     """A send that is canceled gives up its connection, and the next one opens its own."""
     async with scripted({TEXT: ""}) as server, sender_to(server.port, connections=1) as sender:
         task = asyncio.create_task(sender.send(FROM, TO, MAIL))
-        await server.heard.wait()
+        await server.heard_text.wait()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert task.cancelled()
@@ -276,7 +290,7 @@ async def test_connection_kept(host: MailHost, sender: SmtpSender) -> None:
 async def test_connection_kept_after_refusal(
     host: MailHost, sender: SmtpSender, recipient: str
 ) -> None:
-    """A refusal costs the connection nothing, and the next mail is not mixed with the refused one."""
+    """A refusal costs no connection, and the next mail is not mixed with the refused one."""
     assert isinstance(await sender.send(FROM, recipient, MAIL), Refused)
     assert isinstance(await sender.send(FROM, TO, MAIL), Sent)
     assert [mail.recipient for mail in host.mails] == [TO]
@@ -285,11 +299,11 @@ async def test_connection_kept_after_refusal(
 
 async def test_bad_reset_drops_connection() -> None:
     """A server that cannot forget a refused mail gets a new connection for the next one."""
-    async with scripted({"RCPT": "550 no", "RSET": "500 what"}) as server:
-        async with sender_to(server.port) as sender:
-            await sender.send(FROM, TO, MAIL)
-            await sender.send(FROM, TO, MAIL)
-            assert server.connections == 2
+    script: dict[str, str | None] = {"RCPT": "550 no", "RSET": "500 what"}
+    async with scripted(script) as server, sender_to(server.port) as sender:
+        await sender.send(FROM, TO, MAIL)
+        await sender.send(FROM, TO, MAIL)
+        assert server.connections == 2
 
 
 async def test_at_most_so_many_connections(host: MailHost) -> None:
@@ -347,17 +361,18 @@ async def test_close() -> None:
 
 async def test_close_lets_mail_end() -> None:
     """A mail under way ends as it would, and then its connection closes."""
-    async with scripted({TEXT: ""}) as server:
-        async with sender_to(server.port, timeouts=Timeouts(data_s=SHORT)) as sender:
-            task = asyncio.create_task(sender.send(FROM, TO, MAIL))
-            await server.heard.wait()
-            await sender.close()
-            assert isinstance(await task, Doubtful)
-            assert sender.idle_connections == 0
+    async with scripted({TEXT: ""}) as server, sender_to(server.port) as sender:
+        task = asyncio.create_task(sender.send(FROM, TO, MAIL))
+        await server.heard_text.wait()
+        await sender.close()
+        server.say("250 kept")
+        assert await task == Sent("250 kept")
+        assert sender.idle_connections == 0
+        await server.closed.wait()
 
 
 async def test_hello_tells_own_address() -> None:
-    """EHLO names our end of the connection, as RFC 5321 section 4.1.4 wants of hosts without a name."""
+    """EHLO names our end of the connection, as RFC 5321 §4.1.4 wants of hosts without a name."""
     async with scripted() as server, sender_to(server.port) as sender:
         await sender.send(FROM, TO, MAIL)
         assert server.commands[0] == "EHLO [127.0.0.1]"
@@ -401,7 +416,7 @@ async def test_secure(tmp_path: Path, security: str) -> None:
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 async def test_wrong_host_name(tmp_path: Path, security: str) -> None:
-    """A certificate for another name is refused before any password leaves, and the reason says so."""
+    """A certificate for another name is refused before the login, and the reason says so."""
     async with secure_pair(tmp_path, security=security, certificate_for="other.example") as (
         host,
         sender,
