@@ -121,7 +121,9 @@ class Account:
     """Who a program runs as, with an interpreter and packages that this user can read."""
 
     python: str = sys.executable
-    packages: tuple[Path, ...] = (Path(gateway.__file__).parents[1],)
+    packages: tuple[Path, ...] = tuple(
+        Path(str(module.__file__)).parents[1] for module in (gateway, asyncpg)
+    )
     user_id: int | None = None
 
     def environment(self) -> dict[str, str]:
