@@ -10,6 +10,7 @@ the working directory; an empty path is the same as none.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -92,7 +93,10 @@ def _parse(path: Path | None, faults: _Faults) -> dict[str, Any]:
         hint = fault.hint or "name another file with --config or GATEWAY_CONFIG"
         faults.found.append(faults.places.file_fault(fault.problem, hint))
         return {}
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        faults.found.append(faults.places.file_fault("is nested too deeply"))
+        return {}
+    except ValueError as error:
         place = re.search(r" \(at line (\d+), (column \d+)\)\Z", str(error))
         problem = f"{str(error)[: place.start()]}, {place[2]}" if place else str(error)
         line = int(place[1]) if place else None
@@ -153,35 +157,34 @@ class _Builder:
         if info.name not in table:
             if info.required and not self._faults.has_any(path):
                 self._faults.add(path, "missing", expectation(info.type))
-            return self._default(info)
+            return self._default(info, path)
         raw = table[info.name]
         try:
-            return self._converted(info, raw)
+            converted = self._converted(info, raw)
         except (msgspec.ValidationError, ValueError):
             shown = raw.text if isinstance(raw, Override) else raw
             got = value_text(shown, is_secret=info.name in SECRETS)
             self._faults.add(path, f"expected {expectation(info.type)}, got {got}")
-            return self._default(info)
+            converted = None
+        return self._default(info, path) if converted is None else converted
 
     def _converted(self, info: FieldInfo, raw: Any) -> Any:
-        """The typed value. Raises ValueError or msgspec.ValidationError."""
+        """The typed value, None for an empty path. Raises ValueError or msgspec.ValidationError."""
         is_override = isinstance(raw, Override)
         value = raw.text if is_override else raw
         if info.type is Path or Path in get_args(info.type):
             base = Path.cwd() if is_override else self._base
-            return self._path(info, value, base)
+            return _absolute(value, base)
         if is_override and isinstance(info.default, tuple):
             value = [item.strip() for item in value.split(",") if item.strip()]
         return msgspec.convert(value, info.type, strict=not is_override)
 
-    def _path(self, info: FieldInfo, value: Any, base: Path) -> Path | None:
-        if not isinstance(value, str) or "\0" in value:
-            raise ValueError("not a path")
-        return base / Path(value).expanduser() if value else self._default(info)
-
-    def _default(self, info: FieldInfo) -> Any:
+    def _default(self, info: FieldInfo, path: KeyPath) -> Any:
         if info.name == "data_dir":
-            return default_data_dir(self._environ)
+            folder = default_data_dir(self._environ)
+            if folder is None and not self._faults.has_any(path):
+                self._faults.add(path, "missing", "this user has no home folder to keep data in")
+            return folder or self._base
         return "" if info.default is NODEFAULT else info.default
 
     def _secret(self, info: FieldInfo, path: KeyPath, file: Path, table: Mapping[str, Any]) -> str:
@@ -199,6 +202,13 @@ class _Builder:
             self._faults.add(where, f"{file} should hold {expectation(info.type)}")
             return ""
         return secret
+
+
+def _absolute(value: Any, base: Path) -> Path | None:
+    """A path as written, `~` and all, under `base` unless it is absolute; None for an empty one."""
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError("not a path")
+    return base / os.path.expanduser(value) if value else None
 
 
 def _is_set(raw: Any) -> bool:

@@ -45,14 +45,20 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-def default_data_dir(environ: Mapping[str, str] | None = None) -> Path:
-    """Where data is kept unless said otherwise: root has /var/lib, others their own home."""
-    env = os.environ if environ is None else environ
+def default_data_dir(environ: Mapping[str, str]) -> Path | None:
+    """Where data is kept unless said otherwise: root has /var/lib, others their own home.
+
+    None for a user without a home.
+    """
     if os.geteuid() == 0:
         return Path("/var/lib/sms-voice-gateway")
-    base = env.get("XDG_DATA_HOME", "")
-    home = Path(base) if base.startswith("/") else Path("~/.local/share").expanduser()
-    return home / "sms-voice-gateway"
+    base = environ.get("XDG_DATA_HOME", "")
+    share = Path(base if base.startswith("/") else os.path.expanduser("~/.local/share"))
+    return share / "sms-voice-gateway" if share.is_absolute() else None
+
+
+def _own_data_dir() -> Path:
+    return default_data_dir(os.environ) or Path.cwd()
 
 
 class HttpSettings(Section, frozen=True):
@@ -75,7 +81,7 @@ class StoreSettings(Section, frozen=True):
 
     database_url: str = ""
     database_url_file: Path | None = None
-    data_dir: Path = field(default_factory=default_data_dir)
+    data_dir: Path = field(default_factory=_own_data_dir)
     os_user: Annotated[str, Meta(pattern=r"^([A-Za-z_][A-Za-z0-9_.-]{0,31})?\Z")] = ""
 
 

@@ -148,6 +148,25 @@ def test_what_is_not_toml_is_named_by_line(reader: Reader) -> None:
     assert (fault.where, fault.line) == ("", 2)
 
 
+def test_a_user_without_a_home_names_the_data_folder(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no default will do, the key is missing; named, it is in order."""
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    fault = reader.fault("")
+    assert (fault.where, fault.problem) == ("store.data_dir", "missing")
+    assert reader.read('[store]\ndata_dir = "/srv"\n').store.data_dir == Path("/srv")
+
+
+@pytest.mark.parametrize(
+    "text", ["x = " + "[" * 100_000, "[log]\nlevel = " + "9" * 10_000, "a = 1\na = 2\n"]
+)
+def test_absurd_toml_is_a_fault(reader: Reader, text: str) -> None:
+    """What the parser cannot read is told as a fault, never as a traceback."""
+    assert reader.faults(text)
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"# " + b"x" * 1_048_576])
 def test_a_file_that_is_no_settings_file_is_refused(reader: Reader, content: bytes) -> None:
     """Neither binary nor endless files are read as settings."""
