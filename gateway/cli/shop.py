@@ -10,7 +10,7 @@ from gateway.cli.frame import add_command
 from gateway.cli.output import print_json, print_table, visible
 from gateway.cli.store import add_group, in_store
 from gateway.store import shops
-from gateway.store.directory import Shop
+from gateway.store.records import Shop
 
 if TYPE_CHECKING:
     from gateway.cli.frame import Subparsers

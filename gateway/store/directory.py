@@ -9,24 +9,22 @@ missed. While the database is away the last copy serves.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import random
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from functools import lru_cache
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import asyncpg
 
 from gateway.errors import StoreDown
 from gateway.store import queries
 from gateway.store.database import CONNECTION_ERRORS
+from gateway.store.records import Key, Number, Shop, hash_token, read_shops
 
 if TYPE_CHECKING:
     from gateway.store.database import Database
+
+__all__ = ["CHANNEL", "TOKEN_LENGTH", "Directory", "Key", "Number", "Shop"]
 
 log = logging.getLogger(__name__)
 
@@ -47,106 +45,8 @@ _RETRY_MIN_S = 0.1
 _RETRY_MAX_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A number that is assigned now: E.164, or the digits of a short code."""
-
-    number: str
-    shop: int
-    route: int
-    route_name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A valid API key, named by its label. `shop` None: an admin key."""
-
-    label: str
-    shop: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Shop:
-    """A tenant. `numbers` are those assigned now, the first assigned first."""
-
-    id: int
-    code: str
-    name: str
-    main_phone: str
-    contact_email: str
-    time_zone: str
-    support_until: date | None
-    method: str | None
-    is_held: bool
-    numbers: tuple[Number, ...] = ()
-    support_ends_ms: int | None = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "support_ends_ms", _end_of(self.support_until, self.time_zone))
-
-    def is_supported(self, now_ms: int) -> bool:
-        """Whether the support agreement is active: up to the last day's end in the shop's zone."""
-        return self.support_ends_ms is None or now_ms < self.support_ends_ms
-
-
-def _end_of(day: date | None, zone: str) -> int | None:
-    """When `day` ends in `zone`, in milliseconds since the epoch; None where it never does."""
-    if day is None or day == date.max:
-        return None
-    midnight = datetime.combine(day + timedelta(days=1), time(), _zone(zone))
-    return int(midnight.timestamp() * 1000)
-
-
-@lru_cache(maxsize=1024)
-def _zone(name: str) -> tzinfo:
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        log.warning("time zone %r is not known on this machine: UTC is used instead", name)
-        return UTC
-
-
-def number_of(row: asyncpg.Record) -> Number:
-    """A Number from a row of `numbers_of_shops`."""
-    return Number(row["number"], row["shop"], row["route"], row["route_name"])
-
-
-async def read_shops(connection: asyncpg.Connection, rows: Iterable[asyncpg.Record]) -> list[Shop]:
-    """Shops from rows of the table, with the numbers that they have now."""
-    numbers: dict[int, list[Number]] = {row["id"]: [] for row in rows}
-    if not numbers:
-        return []
-    for row in await connection.fetch(_sql("numbers_of_shops"), list(numbers)):
-        numbers[row["shop"]].append(number_of(row))
-    return [
-        Shop(
-            row["id"],
-            row["code"],
-            row["name"],
-            row["main_phone"],
-            row["contact_email"],
-            row["time_zone"],
-            row["support_until"],
-            row["method"],
-            row["is_held"],
-            tuple(numbers[row["id"]]),
-        )
-        for row in rows
-    ]
-
-
-async def announce(connection: asyncpg.Connection, what: str) -> None:
-    """Have every directory read `what` (`shop 12`, `key gw_…`) again once this is committed."""
-    await connection.execute(_sql("announce"), what)
-
-
 def _sql(name: str) -> str:
     return queries.load("directory")[name]
-
-
-def hash_token(token: str) -> bytes:
-    """What is stored of a key: 256 random bits need no slow hash."""
-    return hashlib.sha256(token.encode()).digest()
 
 
 class Directory:
@@ -193,7 +93,8 @@ class Directory:
         return self._keys.get(hash_token(token))
 
     async def load(self) -> None:
-        """Connect, listen and read everything. Raises StoreDown; the copy is then as before."""
+        """Connect, listen and read everything. Raises StoreDown; what was read till then stays."""
+        self.close()
         try:
             await self._read_all(await self._listen())
         except CONNECTION_ERRORS as error:
@@ -211,7 +112,8 @@ class Directory:
                         pause_s = _RETRY_MIN_S
                     await self._follow(self._connection)
                 except _FAILURES as error:
-                    log.warning("shops and keys are served from the last copy: %s", error)
+                    if pause_s == _RETRY_MIN_S:
+                        log.warning("shops and keys are served from the last copy: %s", error)
                 self.close()
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  jitter
                 pause_s = min(pause_s * 2, _RETRY_MAX_S)
@@ -237,7 +139,7 @@ class Directory:
         if len(self._pending) < _MOST_PENDING:
             self._pending.add(str(payload))
         else:
-            self._pending = {""} | {p for p in self._pending if not p}
+            self._pending = {""}
         self._wake.set()
 
     def _on_closed(self, _connection: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gateway.errors import Fault, Refusal
 from gateway.store import fields, queries
-from gateway.store.directory import announce, hash_token
+from gateway.store.records import announce, hash_token
 from gateway.store.shops import get_shop
 
 if TYPE_CHECKING:

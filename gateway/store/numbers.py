@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gateway.errors import Fault, Refusal
 from gateway.store import fields, queries
-from gateway.store.directory import announce
+from gateway.store.records import announce
 from gateway.store.shops import lock_shop, loop_refusal
 
 if TYPE_CHECKING:

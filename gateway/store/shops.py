@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.errors import Fault, Refusal
 from gateway.store import fields, queries
-from gateway.store.directory import Shop, announce, read_shops
+from gateway.store.records import Shop, announce, read_shops
 
 if TYPE_CHECKING:
     import asyncpg
