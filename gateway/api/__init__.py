@@ -1,0 +1,1 @@
+"""The HTTP API: what ProfitSystem and operators call."""

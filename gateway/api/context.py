@@ -1,0 +1,47 @@
+"""What the HTTP API needs of the rest of the gateway; the composition root fills it in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gateway.ids import wall_ms
+
+if TYPE_CHECKING:
+    from enum import Enum
+
+    from config.settings import Settings
+    from gateway.dispatch.acceptance import Acceptance
+    from gateway.dispatch.depths import Depths
+    from gateway.dispatch.intake import Intake
+    from gateway.observe.metrics import Metrics
+    from gateway.store.database import Database
+    from gateway.store.directory import Directory
+
+
+def _always_ready() -> list[str]:
+    return []
+
+
+@dataclass(slots=True)
+class ApiContext:
+    """The parts of the running gateway that requests reach."""
+
+    settings: Settings
+    directory: Directory
+    acceptance: Acceptance
+    intake: Intake
+    database: Database
+    depths: Depths
+    metrics: Metrics
+    cancel: Callable[[int | None, int], Awaitable[Enum]]
+    """Cancels a message: shop (None: any) and id.
+
+    The result's name is DONE, ALREADY_FINAL, BEING_SENT or NOT_FOUND.
+    """
+    has_link: Callable[[int], bool]
+    """Whether any link serves the route with this id."""
+    readiness: Callable[[], list[str]] = field(default=_always_ready)
+    """Why the gateway is not ready to accept, in words; empty when it is."""
+    now_ms: Callable[[], int] = field(default=wall_ms)

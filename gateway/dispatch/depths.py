@@ -1,0 +1,215 @@
+"""How many messages wait: sampled from the store now and then, on the pool for reports, never on
+the message path.
+
+Counting costs as much as there is to count, so that the pause between samples grows with the time
+that one took. Between samples what this node accepted is added, so that a shop's limit holds at
+once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+import asyncpg
+
+from gateway.errors import StoreDown
+from gateway.ids import created_ms, lowest_at, wall_ms
+from gateway.model import Lane
+from gateway.store.queries import load
+
+if TYPE_CHECKING:
+    from gateway.observe.metrics import Metrics
+    from gateway.store.database import Database
+
+log = logging.getLogger(__name__)
+
+INTERVAL_MIN_S = 2.0
+PAUSES_PER_SAMPLE = 50
+"""Sampling takes at most this fraction (1 / 50) of one connection's time."""
+FORWARDS_SINCE_MS = 3 * 86_400_000
+_MOST_FORWARDS = 20
+
+PlaceName = Literal["queue", "later", "hold"]
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """Messages of one shop that wait in one place of one route, and in the queue in one lane.
+
+    `oldest_ms`: when the oldest was accepted; in `later`, when the next is due.
+    """
+
+    route: int
+    shop: int
+    place: PlaceName
+    count: int
+    oldest_ms: int
+    lane: Lane | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """What the node that runs a bind last said of it. `rate`: segments a second, lately."""
+
+    link: str
+    bind: int
+    state: str
+    since: datetime
+    error: str | None
+    next_try: datetime | None
+    rate: float
+    updated: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FailedForward:
+    """A reply that could not be mailed to its shop. It stays readable as a reply."""
+
+    message: int
+    reply: int
+    shop: int
+    at_ms: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One sample."""
+
+    as_of_ms: int
+    routes: dict[int, str] = field(default_factory=dict)
+    depths: tuple[Depth, ...] = ()
+    flying: dict[int, int] = field(default_factory=dict)
+    """Messages being sent, by route."""
+    links: tuple[LinkState, ...] = ()
+    shops: dict[int, str] = field(default_factory=dict)
+    """Codes of the shops that `depths` and `failed_forwards` name."""
+    failed_forwards: tuple[FailedForward, ...] = ()
+    unrouted: int = 0
+    """Texts of the last three days for numbers that belong to no shop."""
+
+
+async def take_sample(connection: asyncpg.Connection) -> Snapshot:
+    """Count everything, in the caller's transaction."""
+    sql = load("depths")
+    await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    now_ms = wall_ms()
+    since = lowest_at(now_ms - FORWARDS_SINCE_MS)
+    depths = await _depths(connection, sql)
+    forwards = await connection.fetch(sql["failed_forwards"], since, _MOST_FORWARDS)
+    flying = await connection.fetch(sql["flying"])
+    named = {depth.shop for depth in depths} | {row["shop"] for row in forwards}
+    codes = await connection.fetch(sql["shop_codes"], list(named))
+    return Snapshot(
+        as_of_ms=now_ms,
+        routes={row["id"]: row["name"] for row in await connection.fetch(sql["routes"])},
+        depths=depths,
+        flying={row["route"]: row["count"] for row in flying},
+        links=tuple(LinkState(*row) for row in await connection.fetch(sql["links"])),
+        shops={row["id"]: row["code"] for row in codes},
+        failed_forwards=tuple(FailedForward(*row) for row in forwards),
+        unrouted=await connection.fetchval(sql["unrouted"], since),
+    )
+
+
+async def _depths(connection: asyncpg.Connection, sql: dict[str, str]) -> tuple[Depth, ...]:
+    found = [
+        Depth(
+            row["route"],
+            row["shop"],
+            "queue",
+            row["count"],
+            created_ms(row["oldest"]),
+            lane=Lane(row["lane"]),
+        )
+        for row in await connection.fetch(sql["queued"])
+    ]
+    found += [
+        Depth(row["route"], row["shop"], "later", row["count"], row["due_ms"])
+        for row in await connection.fetch(sql["deferred"])
+    ]
+    found += [
+        Depth(
+            row["route"],
+            row["shop"],
+            "hold",
+            row["count"],
+            created_ms(row["oldest"]),
+            reason=row["reason"],
+        )
+        for row in await connection.fetch(sql["held"])
+    ]
+    return tuple(found)
+
+
+class Depths:
+    """The latest sample, and what was accepted since."""
+
+    def __init__(self, database: Database, metrics: Metrics | None = None) -> None:
+        self._database = database
+        self._metrics = metrics
+        self._latest = Snapshot(as_of_ms=0)
+        self._sampled: dict[int, int] = {}
+        self._accepted: dict[int, int] = {}
+
+    @property
+    def latest(self) -> Snapshot:
+        """The last sample; an empty one, as of 0, before the first."""
+        return self._latest
+
+    def waiting(self, shop: int) -> int:
+        """How many messages of a shop wait, on all nodes as of the last sample, on this one as
+        of now.
+        """
+        return self._sampled.get(shop, 0) + self._accepted.get(shop, 0)
+
+    def accepted(self, shop: int, count: int) -> None:
+        """This node stored so many messages of a shop."""
+        self._accepted[shop] = self._accepted.get(shop, 0) + count
+
+    async def sample(self) -> Snapshot:
+        """Count now. Raises StoreDown; the last sample then stays."""
+        before, self._accepted = self._accepted, {}
+        try:
+            snapshot = await self._database.run(take_sample)
+        except BaseException:
+            for shop, count in before.items():
+                self.accepted(shop, count)
+            raise
+        sampled: dict[int, int] = {}
+        for depth in snapshot.depths:
+            sampled[depth.shop] = sampled.get(depth.shop, 0) + depth.count
+        self._latest, self._sampled = snapshot, sampled
+        if self._metrics is not None:
+            _publish(self._metrics, snapshot)
+        return snapshot
+
+    async def run(self) -> None:
+        """Sample for ever."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            start = clock()
+            try:
+                await self.sample()
+            except (StoreDown, asyncpg.PostgresError) as error:
+                log.warning("queues could not be counted: %s", error)
+            await asyncio.sleep(max(INTERVAL_MIN_S, PAUSES_PER_SAMPLE * (clock() - start)))
+
+
+def _publish(metrics: Metrics, snapshot: Snapshot) -> None:
+    """Set the gauges, also those of routes where nothing waits any more."""
+    for id_, name in snapshot.routes.items():
+        mine = [depth for depth in snapshot.depths if depth.route == id_]
+        for place in ("queue", "later", "hold"):
+            metrics.set_depth(name, place, sum(d.count for d in mine if d.place == place))
+        metrics.set_depth(name, "flight", snapshot.flying.get(id_, 0))
+        oldest = min((d.oldest_ms for d in mine if d.place == "queue"), default=snapshot.as_of_ms)
+        metrics.set_oldest(name, (snapshot.as_of_ms - oldest) / 1000)
+    for link in {state.link for state in snapshot.links}:
+        is_up = any(s.state == "up" for s in snapshot.links if s.link == link)
+        metrics.set_link(link, is_up=is_up)

@@ -1,0 +1,113 @@
+"""Counters and gauges for Prometheus. Labels are channels, categories and routes, never shops: at
+most 300 series.
+
+Children are looked up once and kept, since `labels()` costs more than the increment. Figures by
+shop come from the database (`GET /v1/queues`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+from gateway.model import Category, Channel
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+MOST_ROUTES = 32
+"""Routes with series of their own; those beyond are counted together as `other`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteCounters:
+    """Counters of one route: messages by what became of them."""
+
+    submitted: Counter
+    delivered: Counter
+    undelivered: Counter
+    failed: Counter
+    expired: Counter
+    in_doubt: Counter
+
+
+class Metrics:
+    """All metrics of a process, in a registry of their own."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        accepted = self._counter("messages_accepted", "Messages accepted", ["channel", "category"])
+        self._accepted = {
+            (channel, category): accepted.labels(channel.name.lower(), category.name.lower())
+            for channel in Channel
+            for category in Category
+        }
+        self._outcomes = self._counter(
+            "messages_outcome", "Messages by what became of them", ["route", "outcome"]
+        )
+        self._routes: dict[str, RouteCounters] = {}
+        requests = self._counter("http_requests", "Requests by class of status", ["status"])
+        self._requests = [requests.labels(f"{digit}xx") for digit in range(1, 6)]
+        self.receipts_unmatched = self._counter(
+            "receipts_unmatched", "Receipts that matched no message when they came"
+        )
+        self.receipts_dropped = self._counter(
+            "receipts_dropped", "Unmatched receipts dropped because too many waited"
+        )
+        self.replies = self._counter("replies", "Texts received from customers")
+        self.replies_unrouted = self._counter(
+            "replies_unrouted", "Texts received for a number that belongs to no shop"
+        )
+        self._depths = self._gauge("queue_depth", "Messages that wait", ["route", "place"])
+        self._oldest = self._gauge(
+            "queue_oldest_seconds", "Age of the oldest message that is ready", ["route"]
+        )
+        self._links = self._gauge("link_up", "Whether a link is bound: 1 or 0", ["link"])
+        self._names: dict[str, str] = {}
+
+    def _counter(self, name: str, text: str, labels: list[str] | None = None) -> Counter:
+        return Counter(f"gateway_{name}", text, labels or [], registry=self.registry)
+
+    def _gauge(self, name: str, text: str, labels: list[str]) -> Gauge:
+        return Gauge(f"gateway_{name}", text, labels, registry=self.registry)
+
+    def _label(self, name: str) -> str:
+        known = self._names.get(name)
+        if known is None:
+            known = self._names[name] = name if len(self._names) < MOST_ROUTES else "other"
+        return known
+
+    def accepted(self, channel: Channel, category: Category) -> None:
+        """A message was accepted."""
+        self._accepted[channel, category].inc()
+
+    def requested(self, status: int) -> None:
+        """A request was answered with this HTTP status."""
+        self._requests[status // 100 - 1].inc()
+
+    def route(self, name: str) -> RouteCounters:
+        """The counters of the route with this name; keep them rather than ask again."""
+        counters = self._routes.get(name)
+        if counters is None:
+            label = self._label(name)
+            counters = self._routes[name] = RouteCounters(
+                *(self._outcomes.labels(label, field) for field in RouteCounters.__slots__)
+            )
+        return counters
+
+    def set_depth(self, route: str, place: str, count: int) -> None:
+        """How many messages of a route are in a place: `queue`, `later`, `hold` or `flight`."""
+        self._depths.labels(self._label(route), place).set(count)
+
+    def set_oldest(self, route: str, age_s: float) -> None:
+        """How old the oldest ready message of a route is."""
+        self._oldest.labels(self._label(route)).set(age_s)
+
+    def set_link(self, link: str, *, is_up: bool) -> None:
+        """Whether a link is bound."""
+        self._links.labels(self._label(link)).set(1 if is_up else 0)
+
+    def render(self) -> bytes:
+        """The text that Prometheus scrapes: about 10 microseconds a series, so keep it for a
+        second.
+        """
+        return generate_latest(self.registry)

@@ -1,0 +1,7 @@
+"""Fixtures of the API's tests."""
+
+from __future__ import annotations
+
+from tests.api.fixtures import api
+
+__all__ = ["api"]

@@ -1,0 +1,240 @@
+"""The API over real HTTP, in front of an intake, a directory and depths that live in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+
+from config.settings import HttpSettings, LimitSettings, Settings, StoreSettings
+from gateway.api.context import ApiContext
+from gateway.api.server import make_app
+from gateway.dispatch.acceptance import Acceptance, Draft, answer, settle_draft
+from gateway.dispatch.intake import Accepted, Idempotency, Outcome
+from gateway.errors import Fault, Refusal, StoreDown
+from gateway.ids import IdSource, wall_ms
+from gateway.observe.metrics import Metrics
+from gateway.store.directory import Key, Number, Shop, hash_token
+
+Client = TestClient[web.Request, web.Application]
+
+SHOP_KEY = "gw_" + "s" * 43
+OTHER_KEY = "gw_" + "o" * 43
+ADMIN_KEY = "gw_" + "a" * 43
+REVOKED_KEY = "gw_" + "r" * 43
+
+SAMPLE = Shop(
+    1,
+    "sample",
+    "Sample Bridal",
+    "+12125550100",
+    "owner@example.com",
+    "America/New_York",
+    None,
+    None,
+    False,
+    (Number("+12125550140", 1, 1, "acme"),),
+)
+OTHER = Shop(
+    2,
+    "other",
+    "Other Formal Wear",
+    "+12125550101",
+    "other@example.com",
+    "America/Chicago",
+    None,
+    None,
+    False,
+    (Number("+12125550141", 2, 1, "acme"),),
+)
+
+
+class MemoryDirectory:
+    """Shops and keys without a database."""
+
+    def __init__(self, *shops: Shop) -> None:
+        self.shops = {shop.code: shop for shop in shops}
+        self.keys = {
+            hash_token(SHOP_KEY): Key(SHOP_KEY[:10], 1),
+            hash_token(OTHER_KEY): Key(OTHER_KEY[:10], 2),
+            hash_token(ADMIN_KEY): Key(ADMIN_KEY[:10], None),
+        }
+
+    def shop(self, code: str) -> Shop | None:
+        """The shop with this code."""
+        return self.shops.get(code)
+
+    def shop_by_id(self, id_: int) -> Shop | None:
+        """The shop with this id."""
+        return next((shop for shop in self.shops.values() if shop.id == id_), None)
+
+    def key(self, token: str) -> Key | None:
+        """The key, unless revoked."""
+        return self.keys.get(hash_token(token))
+
+
+class MemoryIntake:
+    """Judges drafts as the real one does, and keeps what was accepted in a list."""
+
+    def __init__(self) -> None:
+        self.accepted: list[Draft] = []
+        self.answers: dict[tuple[int, str], tuple[bytes, bytes]] = {}
+        self.room = 20_000
+        self.is_store_down = False
+
+    def require_room(self, messages: int) -> None:
+        """Refuse what is too much."""
+        if messages > self.room:
+            raise Refusal("unavailable", "Too many requests wait to be stored.", retry_after_s=1)
+
+    async def accept(
+        self, drafts: Sequence[Draft], keys: Sequence[Idempotency | None] = ()
+    ) -> list[Outcome]:
+        """Accept or refuse each draft."""
+        self.require_room(len(drafts))
+        if self.is_store_down:
+            return [Refusal("unavailable", "No store.", retry_after_s=2) for _ in drafts]
+        return [await self._one(draft, key) for draft, key in zip(drafts, keys, strict=True)]
+
+    async def _one(self, draft: Draft, key: Idempotency | None) -> Outcome:
+        if key is not None and (earlier := await self.replay(draft.shop.id, key)):
+            return earlier
+        try:
+            settle_draft(draft, None, None, has_link=True, now_ms=wall_ms())
+        except Refusal as refusal:
+            return refusal
+        told = msgspec.json.encode(answer(draft))
+        if key is not None:
+            self.answers[draft.shop.id, key.key] = (key.fingerprint, told)
+        self.accepted.append(draft)
+        return Accepted(told)
+
+    async def replay(self, shop: int, key: Idempotency) -> Outcome | None:
+        """The first answer under this key."""
+        known = self.answers.get((shop, key.key))
+        if known is None:
+            return None
+        if known[0] != key.fingerprint:
+            fault = Fault("Idempotency-Key", "belongs to another request", "use a new key")
+            return Refusal("key-reused", "The key was used before.", (fault,))
+        return Accepted(known[1], is_replay=True)
+
+
+class MemoryDepths:
+    """Says that as many messages wait as a test wants."""
+
+    def __init__(self) -> None:
+        self.waits: dict[int, int] = {}
+
+    def waiting(self, shop: int) -> int:
+        """How many messages of the shop wait."""
+        return self.waits.get(shop, 0)
+
+
+class NoDatabase:
+    """A database that is away."""
+
+    async def run(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
+        """Fail as a lost connection does."""
+        raise StoreDown("no connection to PostgreSQL")
+
+    async def fetch(self, query: str, *args: Any) -> Any:
+        """Fail as a lost connection does."""
+        raise StoreDown("no connection to PostgreSQL")
+
+
+class CancelResult(Enum):
+    """What became of an attempt to cancel."""
+
+    DONE = 1
+    ALREADY_FINAL = 2
+    BEING_SENT = 3
+    NOT_FOUND = 4
+
+
+@dataclass
+class Cancels:
+    """Answers every attempt to cancel alike, and keeps who asked for what."""
+
+    result: CancelResult = CancelResult.DONE
+    asked: list[tuple[int | None, int]] = field(default_factory=list)
+
+    async def __call__(self, shop: int | None, id_: int) -> CancelResult:
+        """Cancel nothing."""
+        self.asked.append((shop, id_))
+        return self.result
+
+
+@dataclass
+class Api:
+    """A running API: `post` and `get` speak with the sample shop's key unless told otherwise."""
+
+    client: Client
+    context: ApiContext
+    intake: MemoryIntake
+    depths: MemoryDepths
+    directory: MemoryDirectory
+    cancels: Cancels
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        json: Any = None,
+        *,
+        key: str | None = SHOP_KEY,
+        data: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> tuple[int, Any, dict[str, str]]:
+        """Status, decoded body and headers of one call."""
+        sent = dict(headers or {})
+        if key is not None:
+            sent["Authorization"] = f"Bearer {key}"
+        body = msgspec.json.encode(json) if data is None and json is not None else data
+        async with self.client.request(method, path, data=body, headers=sent) as response:
+            raw = await response.read()
+            told = dict(response.headers)
+            is_json = "json" in told.get("Content-Type", "")
+            return response.status, msgspec.json.decode(raw) if is_json else raw, told
+
+
+def make_settings(folder: Path) -> Settings:
+    """Settings with small limits, so that tests reach them."""
+    return Settings(
+        store=StoreSettings(data_dir=folder),
+        http=HttpSettings(batch_max_bytes=4_194_304),
+        limits=LimitSettings(waiting_per_shop=100),
+    )
+
+
+def make_context(settings: Settings, database: Any) -> ApiContext:
+    """A context of stand-ins around a database."""
+    acceptance = Acceptance(settings.sms, settings.limits, IdSource(1), {})
+    stand_ins: Any = (MemoryDirectory(SAMPLE, OTHER), acceptance, MemoryIntake(), database)
+    depths: Any = MemoryDepths()
+    return ApiContext(
+        settings, *stand_ins, depths, Metrics(), cancel=Cancels(), has_link=lambda _: True
+    )
+
+
+@pytest.fixture
+async def api(
+    aiohttp_client: Callable[[web.Application], Awaitable[Client]], tmp_path: Path
+) -> Api:
+    """The API without a database."""
+    return await start(make_context(make_settings(tmp_path), NoDatabase()), aiohttp_client)
+
+
+async def start(
+    context: Any, aiohttp_client: Callable[[web.Application], Awaitable[Client]]
+) -> Api:
+    """Serve a context of stand-ins."""
+    client = await aiohttp_client(make_app(context))
+    return Api(client, context, context.intake, context.depths, context.directory, context.cancel)

@@ -1,0 +1,7 @@
+"""Fixtures of the security tests."""
+
+from __future__ import annotations
+
+from tests.api.fixtures import api
+
+__all__ = ["api"]
