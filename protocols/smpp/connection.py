@@ -63,8 +63,9 @@ class SmppConnection(asyncio.Protocol):
             self._hang_up()
 
     async def wait_closed(self) -> None:
-        """Wait until the connection is gone."""
-        await asyncio.shield(self._lost)
+        """Wait until the connection is gone; at once when there is none, or never was."""
+        if self._transport is not None:
+            await asyncio.shield(self._lost)
 
     # ------------------------------------------------------------------ called by the loop
 

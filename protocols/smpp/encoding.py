@@ -58,7 +58,7 @@ def _octet(value: int, name: str) -> int:
 
 
 def encode_tlvs(tlvs: Iterable[Tlv]) -> bytes:
-    """Optional parameters one after the other (section 5.3.1)."""
+    """Optional parameters one after the other (section 3.2.4.1)."""
     parts: list[bytes] = []
     for tag, value in tlvs:
         if not 0 <= tag <= 0xFFFF:

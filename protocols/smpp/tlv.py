@@ -1,5 +1,5 @@
-"""Optional parameters: their tags (SMPP v3.4 section 5.3.2, SMPP v5.0 section 4.8.4) and how to
-read them.
+"""Optional parameters: their tags (SMPP v3.4 sections 5.3.1 and 5.3.2, SMPP v5.0 section 4.8.4) and
+how to read them.
 
 A PDU keeps its optional parameters as a list of (tag, value) in the order they came, repeats and
 vendor's own included; nothing is interpreted before somebody asks.
@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 Tlv: TypeAlias = tuple[int, bytes]
 
 VENDOR_TAGS: Final = range(0x1400, 0x4000)
-"""Tags left to vendors (section 5.3.2)."""
+"""Tags left to vendors (section 5.3.1)."""
 
 
 class Tag(IntEnum):

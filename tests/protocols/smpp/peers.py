@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from ssl import SSLContext
 
 from protocols.smpp import BindRequested, Event, Received, Role, Session, Timers
 from protocols.smpp import status as s
@@ -21,6 +22,8 @@ class Smsc:
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self.connections: list[SmppConnection] = []
         self.is_answering = True
+        self.is_deciding = True
+        """Whether binds are accepted or refused; else they hang."""
         self._timers = timers or Timers()
         self.port = 0
 
@@ -33,7 +36,7 @@ class Smsc:
     def _on_events(self, connection: SmppConnection, events: list[Event]) -> None:
         for event in events:
             self.events.put_nowait(event)
-            if isinstance(event, BindRequested):
+            if isinstance(event, BindRequested) and self.is_deciding:
                 if event.request.password == "lab":
                     connection.session.accept_bind(event.request, "smsc")
                 else:
@@ -51,10 +54,12 @@ class Smsc:
 
 
 @asynccontextmanager
-async def listening(timers: Timers | None = None) -> AsyncIterator[Smsc]:
+async def listening(
+    timers: Timers | None = None, *, ssl: SSLContext | None = None
+) -> AsyncIterator[Smsc]:
     """An SMSC that listens, and hangs up on everybody in the end."""
     smsc = Smsc(timers)
-    server = await serve("127.0.0.1", 0, smsc.connection)
+    server = await serve("127.0.0.1", 0, smsc.connection, ssl=ssl)
     smsc.port = server.sockets[0].getsockname()[1]
     try:
         yield smsc

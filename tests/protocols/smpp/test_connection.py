@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+import ssl
 from contextlib import suppress
+from ssl import SSLContext
 
 import pytest
 
@@ -31,8 +32,12 @@ from protocols.smpp import (
 from protocols.smpp import commands as c
 from protocols.smpp import status as s
 from protocols.smpp.connection import SmppConnection, connect
+from tests.protocols.smpp.corpus import FOLDER
 from tests.protocols.smpp.peers import Smsc, listening
 from tests.protocols.smpp.sessions import BODY, ENQUIRE, pdu_of
+
+CERTIFICATE = FOLDER / "localhost.pem"
+"""A self-signed certificate for localhost with its key, of use in these tests alone."""
 
 
 class Esme:
@@ -58,7 +63,7 @@ class Esme:
 
 
 async def connected(
-    port: int, *, timers: Timers | None = None, on_writable: Callable[[], None] | None = None
+    port: int, *, timers: Timers | None = None, ssl: SSLContext | None = None
 ) -> Esme:
     events: asyncio.Queue[Event] = asyncio.Queue()
 
@@ -67,7 +72,7 @@ async def connected(
             events.put_nowait(event)
 
     session = Session(Role.ESME, timers=timers or Timers())
-    connection = await connect("127.0.0.1", port, session, keep, on_writable=on_writable)
+    connection = await connect("localhost", port, session, keep, ssl=ssl)
     return Esme(connection, events)
 
 
@@ -180,12 +185,25 @@ async def test_timers_run_on_the_loops_clock() -> None:
         assert closed == Closed("no bind within 0.05 s", [])
         assert isinstance(await idle.next(), Closed)
     async with listening() as smsc:
-        smsc.is_answering = False
+        smsc.is_deciding = False
         esme = await connected(smsc.port, timers=quick)
+        esme.bind()
+        assert await esme.next() == Closed("no response to the bind within 0.05 s", [])
+
+
+async def test_sessions_run_over_tls() -> None:
+    """With contexts on both sides the same session runs encrypted; a stranger's certificate is
+    an OSError."""
+    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    theirs.load_cert_chain(CERTIFICATE)
+    async with listening(ssl=theirs) as smsc:
+        esme = await connected(smsc.port, ssl=ssl.create_default_context(cafile=CERTIFICATE))
         esme.bind()
         assert isinstance(await esme.next(), Bound)
         esme.request("mine")
-        assert await esme.next() == Closed("no response to a message within 0.05 s", ["mine"])
+        assert isinstance(await esme.next(), Answered)
+        with pytest.raises(OSError, match="certificate"):
+            await connected(smsc.port, ssl=ssl.create_default_context())
 
 
 async def test_silent_peer_is_asked_again_and_again() -> None:
