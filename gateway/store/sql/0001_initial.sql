@@ -41,6 +41,11 @@ CREATE TABLE bind (                     -- leases: how many binds a carrier gran
   PRIMARY KEY (link, index)
 );
 
+CREATE TABLE progress (                 -- how far jobs that walk a table have come
+  name     text PRIMARY KEY,
+  position int8 NOT NULL
+);
+
 CREATE TABLE virtual_time (             -- the rank last claimed: fair queueing must not run backwards over a restart
   route    int4 NOT NULL,
   lane     int2 NOT NULL,

@@ -245,3 +245,31 @@ FROM d, unnest(d.ids) i(id), LATERAL (SELECT * FROM message m WHERE m.id = i.id)
 
 -- name: is_in_flight
 SELECT FROM flight WHERE id = $1 AND $2 = ANY (ids)
+
+-- name: walk_unanswered
+-- Segments that a carrier took and never gave a receipt for, by the age of the message: up to $3 rows of `status` from $1 to $2.
+SELECT s.id, s.segment, s.state, (SELECT m.shop FROM message m WHERE m.id = s.id) AS shop
+FROM status s WHERE s.id > $1 AND s.id < $2 ORDER BY s.id, s.segment LIMIT $3
+
+-- name: read_progress
+SELECT position FROM progress WHERE name = $1
+
+-- name: keep_progress
+INSERT INTO progress (name, position) VALUES ($1, $2)
+ON CONFLICT (name) DO UPDATE SET position = excluded.position
+
+-- name: forget_keys
+DELETE FROM idempotency WHERE ctid = ANY (ARRAY(
+  SELECT ctid FROM idempotency WHERE at_ms < $1 ORDER BY at_ms LIMIT $2))
+
+-- name: held_routes
+-- Routes that have messages held for want of a link.
+SELECT r.id FROM route r WHERE EXISTS (SELECT FROM hold h WHERE h.reason = 'no-link' AND h.route = r.id)
+
+-- name: held_shops
+-- Shops that have messages held for this reason.
+SELECT s.id FROM shop s WHERE EXISTS (SELECT FROM hold h WHERE h.shop = s.id AND h.reason = $1)
+
+-- name: once
+-- True for the one node that does a job now.
+SELECT pg_try_advisory_xact_lock(2, $1) AS mine

@@ -1,0 +1,181 @@
+"""This process among the others: its number, its epoch, its lease, and the binds that it may open.
+
+A node's lease says who may write. It is renewed often; a node that could not renew it for half its length stops writing, and nobody takes its
+messages over before all of it has passed. Between the two lies the time for whatever was under way.
+
+A node has a name. A lock file of that name in the data folder tells whether a process of this name lives on this machine: the kernel drops the lock of a killed
+one, so that a restart takes its own messages over at once instead of waiting for the lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from gateway.errors import GatewayError, StoreDown
+from gateway.store.database import Database, HotConnection
+from gateway.store.queries import load
+
+log = logging.getLogger(__name__)
+
+SQL = load("nodes")
+
+_SAME_NAME_MAX = 32
+_REGISTER_LOCK = 0x6E6F6465
+
+
+def lock_name(data_dir: Path, name: str) -> tuple[int, str]:
+    """Take a node name on this machine: `name`, or `name.2` and so on while a living process has it.
+
+    Returns the descriptor that holds the lock, and the name taken. Raises GatewayError when too many processes share the name.
+    """
+    folder = data_dir / "nodes"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for count in range(1, _SAME_NAME_MAX + 1):
+        candidate = name if count == 1 else f"{name}.{count}"
+        descriptor = os.open(
+            folder / f"{candidate}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+        else:
+            return descriptor, candidate
+    raise GatewayError(f"{_SAME_NAME_MAX} processes named {name} run here already: set [node] name")
+
+
+def default_name(roles: tuple[str, ...]) -> str:
+    """The name of a node that was given none: its machine and its roles."""
+    return f"{socket.gethostname()}-{'-'.join(sorted(roles))}"[:64]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this process is in the store. `floor`: the highest id that anybody has made so far."""
+
+    id: int
+    epoch: int
+    name: str
+    floor: int
+
+
+class Node:
+    """The lease of this process."""
+
+    def __init__(self, database: Database, identity: Identity, lease_s: float) -> None:
+        self.id = identity.id
+        self.epoch = identity.epoch
+        self.name = identity.name
+        self._database = database
+        self._connection = HotConnection(database, "lease")
+        self._lease_s = lease_s
+        self._renewed = time.monotonic()
+        self._is_lost = False
+
+    def may_write(self) -> bool:
+        """Whether the lease was renewed within the first half of its length."""
+        return not self._is_lost and time.monotonic() - self._renewed < self._lease_s / 2
+
+    async def run(self) -> None:
+        """Renew the node's lease and those of its binds, for ever. Returns if another process has taken the number."""
+        while True:
+            await asyncio.sleep(self._lease_s / 8)
+            asked = time.monotonic()
+            try:
+                async with asyncio.timeout(self._lease_s / 4):
+                    rows = await self._connection.fetch(
+                        SQL["renew_node"], self.id, self.epoch, self._lease_s
+                    )
+                    await self._connection.fetch(
+                        SQL["renew_binds"], self.id, self.epoch, self._lease_s
+                    )
+            except (StoreDown, TimeoutError) as error:
+                self._connection.drop()
+                log.warning("the node's lease could not be renewed: %s", error or "no answer")
+                continue
+            if not rows:
+                self._is_lost = True
+                log.error("another process took node number %d: this one stops writing", self.id)
+                return
+            self._renewed = asked
+
+    async def leave(self) -> None:
+        """End the lease now, so that others need not wait."""
+        try:
+            await self._connection.fetch(SQL["leave_node"], self.id, self.epoch)
+        except StoreDown as error:
+            log.warning("the node's lease ends by itself: %s", error)
+        self._connection.drop()
+
+    def bind_lease(self, link: int, index: int) -> BindLease:
+        """The lease of one bind of a link."""
+        return BindLease(self, self._database, link, index, self._lease_s)
+
+
+class BindLease:
+    """The right to open one bind of a link. The node's `run` renews it with its own lease."""
+
+    def __init__(
+        self, node: Node, database: Database, link: int, index: int, lease_s: float
+    ) -> None:
+        self._node = node
+        self._database = database
+        self._link = link
+        self._index = index
+        self._lease_s = lease_s
+
+    async def acquire(self) -> bool:
+        """Take the bind; False if another node has it, or if the store cannot say."""
+        if not self._node.may_write():
+            return False
+        try:
+            rows = await self._database.fetch(
+                SQL["acquire_bind"],
+                self._link,
+                self._index,
+                self._node.id,
+                self._node.epoch,
+                self._lease_s,
+            )
+        except StoreDown:
+            return False
+        return bool(rows)
+
+    async def release(self) -> None:
+        """Give the bind back at once."""
+        try:
+            await self._database.fetch(
+                SQL["release_bind"], self._link, self._index, self._node.id, self._node.epoch
+            )
+        except StoreDown as error:
+            log.warning("a bind's lease ends by itself: %s", error)
+
+
+async def register(database: Database, name: str, lease_s: float) -> Identity:
+    """Enter this process into the store under a name that it holds locked: the number it had before or a free one, a higher epoch."""
+
+    async def enter(connection: asyncpg.Connection) -> Identity:
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _REGISTER_LOCK)
+        known = await connection.fetchrow(SQL["find_node"], name)
+        if known is not None:
+            number, epoch = known["id"], known["epoch"] + 1
+        else:
+            number, epoch = await connection.fetchval(SQL["free_node"]), 1
+            if number is None:
+                raise GatewayError("all 1,024 node numbers are taken: end some processes")
+            taken = await connection.fetchval("SELECT epoch FROM node WHERE id = $1", number)
+            epoch = (taken or 0) + 1
+        await connection.execute(SQL["register_node"], number, name, epoch, lease_s)
+        floor = await connection.fetchval(SQL["highest_ids"])
+        return Identity(number, epoch, name, floor or 0)
+
+    return await database.run(enter)

@@ -1,0 +1,64 @@
+-- Statements of nodes and their leases. Times are the database's, so that clocks of machines need not agree.
+
+-- name: find_node
+SELECT id, epoch FROM node WHERE name = $1
+
+-- name: free_node
+-- The lowest free node number, or one whose owner has been gone for a day.
+SELECT n FROM generate_series(0, 1023) n
+WHERE NOT EXISTS (SELECT FROM node WHERE id = n AND until > now() - interval '1 day')
+  AND NOT EXISTS (SELECT FROM flight WHERE node = n)
+ORDER BY n LIMIT 1
+
+-- name: register_node
+INSERT INTO node (id, name, epoch, until) VALUES ($1, $2, $3, now() + $4::float8 * interval '1 second')
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, epoch = excluded.epoch, until = excluded.until
+
+-- name: renew_node
+-- False when another process took the number: its epoch is higher.
+UPDATE node SET until = now() + $3::float8 * interval '1 second' WHERE id = $1 AND epoch = $2 RETURNING id
+
+-- name: leave_node
+UPDATE node SET until = now() WHERE id = $1 AND epoch = $2
+
+-- name: gone_nodes
+-- Nodes whose lease has run out and whose flights are still there.
+SELECT id FROM node WHERE until < now() AND id <> $1 AND EXISTS (SELECT FROM flight WHERE node = node.id)
+
+-- name: highest_ids
+SELECT greatest((SELECT max(id) FROM message), (SELECT max(id) FROM reply), (SELECT max(id) FROM flight)) AS id
+
+-- name: acquire_bind
+INSERT INTO bind (link, index, node, epoch, until)
+VALUES ($1, $2, $3, $4, now() + $5::float8 * interval '1 second')
+ON CONFLICT (link, index) DO UPDATE SET node = excluded.node, epoch = excluded.epoch, until = excluded.until
+WHERE bind.until < now() OR bind.node = excluded.node
+RETURNING link
+
+-- name: renew_binds
+UPDATE bind SET until = now() + $3::float8 * interval '1 second' WHERE node = $1 AND epoch = $2 RETURNING link, index
+
+-- name: release_bind
+DELETE FROM bind WHERE link = $1 AND index = $2 AND node = $3 AND epoch = $4
+
+-- name: put_link
+INSERT INTO link (name, kind) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET kind = excluded.kind RETURNING id
+
+-- name: put_route
+INSERT INTO route (name, kind) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET kind = excluded.kind RETURNING id
+
+-- name: routes
+SELECT id, name FROM route
+
+-- name: put_link_state
+INSERT INTO link_state (link, bind, node, state, since, error, next_try, rate, updated)
+VALUES ($1, $2, $3, $4, to_timestamp($5::float8), $6, to_timestamp($7::float8), $8, now())
+ON CONFLICT (link, bind) DO UPDATE
+SET node = excluded.node, state = excluded.state, since = excluded.since, error = excluded.error,
+    next_try = excluded.next_try, rate = excluded.rate, updated = excluded.updated
+
+-- name: others
+SELECT EXISTS (SELECT FROM node WHERE id <> $1 AND until > now())
+
+-- name: notify
+SELECT pg_notify($1, p) FROM unnest($2::text[]) p
