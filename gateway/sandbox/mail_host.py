@@ -1,6 +1,6 @@
 """A simulated mail host: takes mails over SMTP on loopback, keeps the last thousand in memory.
 
-The part of the recipient before the @ (and before a +, so that `busy+2@…` is another busy one)
+The part of the recipient before the @ (and before a +, so that `busy+2` is another busy one)
 chooses the behaviour:
 
 ========== =================================================================================
@@ -29,7 +29,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
-from email.message import EmailMessage
+from email.errors import MessageError
+from email.header import decode_header, make_header
+from email.message import EmailMessage, Message
 from typing import Any, Final
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
@@ -59,19 +61,43 @@ class Mail:
 
     @property
     def message(self) -> EmailMessage:
-        """The mail, parsed."""
+        """The mail, parsed; its headers may raise anything if they are malformed."""
         return message_from_bytes(self.data, policy=policy.default)
 
     @property
     def subject(self) -> str:
         """The subject, decoded; empty if there is none."""
-        return str(self.message["Subject"] or "")
+        return self.header("Subject")
 
     @property
     def text(self) -> str:
         """The plain text with `\\n` line ends; empty if there is none."""
-        part = self.message.get_body(("plain",))
-        return str(part.get_content()).replace("\r\n", "\n") if part is not None else ""
+        for part in message_from_bytes(self.data).walk():
+            if part.get_content_type() == "text/plain":
+                return _text_of(part)
+        return ""
+
+    def header(self, name: str) -> str:
+        """A header, decoded as far as it can be, on one line; empty if there is none."""
+        raw = message_from_bytes(self.data)[name]
+        if raw is None:
+            return ""
+        try:
+            value = str(make_header(decode_header(raw)))
+        except (MessageError, LookupError, ValueError):
+            value = str(raw)
+        return " ".join(value.split())
+
+
+def _text_of(part: Message) -> str:
+    octets = part.get_payload(decode=True)
+    if not isinstance(octets, bytes):
+        return ""
+    try:
+        text = octets.decode(part.get_content_charset("utf-8"), "replace")
+    except (LookupError, ValueError):
+        text = octets.decode("latin-1")
+    return text.replace("\r\n", "\n")
 
 
 class MailHost:
@@ -228,7 +254,7 @@ class MailHost:
 
     def _is_new(self, data: bytes, recipients: list[str]) -> bool:
         """Whether this mail comes for the first time, and remember that it came."""
-        own_id = message_from_bytes(data, policy=policy.default)["Message-ID"]
+        own_id = message_from_bytes(data)["Message-ID"]
         id_ = str(own_id) if own_id else hashlib.sha256(data).hexdigest()
         key = "\0".join((id_, *recipients))
         if key in self._seen:

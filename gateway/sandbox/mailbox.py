@@ -61,8 +61,7 @@ def _render_one(mail: Mail, is_colored: bool) -> str:
 
 
 def _headers(mail: Mail) -> list[tuple[str, str]]:
-    message = mail.message
-    return [(name, str(message[name])) for name in _SHOWN_HEADERS if message[name] is not None]
+    return [(name, value) for name in _SHOWN_HEADERS if (value := mail.header(name))]
 
 
 def _visible(text: str) -> str:
