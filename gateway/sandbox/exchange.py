@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from gateway.sandbox.behaviour import Behaviour, Conduct, Fault, conduct_of
@@ -39,8 +40,8 @@ _LIMITS: Final = Limits(unanswered=10_000)
 _REMEMBERED_FAULTS: Final = 10_000
 
 Record: TypeAlias = Callable[[Peer, Message, str, int | None], int | None]
-"""Takes note of a submit_sm: session, PDU, message_id (empty when refused) and status (None: no
-answer); returns the status to answer with."""
+"""Takes note of a submit_sm: session, PDU, message_id (named by the response unless it is an error)
+and status (None: no answer); returns the status to answer with."""
 
 _Accepted: TypeAlias = tuple[Account, Message, str, Conduct]
 
@@ -174,10 +175,8 @@ class Exchange:
         self.submits += 1
         conduct = conduct_of(message.dest)
         status, is_cut = self._decide(message, conduct)
-        message_id = ""
-        if not status:
-            message_id = str(self._next_id)
-            self._next_id += 1
+        message_id = str(self._next_id)
+        self._next_id += 1
         status = self._record(peer, message, message_id, status)
         if is_cut:
             peer.cut()
@@ -293,16 +292,14 @@ class Exchange:
         loop.call_later(self.behaviour.answer_delay_s, self.put, account, deliveries)
 
 
-_stamp_made = (-1, "")
-
-
 def _stamp() -> str:
-    """The date stamp of this minute, made once."""
-    global _stamp_made
-    minute = int(time.time() // 60)
-    if _stamp_made[0] != minute:
-        _stamp_made = (minute, date_stamp(datetime.now()))
-    return _stamp_made[1]
+    """The date stamp of now."""
+    return _stamp_of_minute(int(time.time() // 60))
+
+
+@lru_cache(maxsize=2)
+def _stamp_of_minute(minute: int) -> str:
+    return date_stamp(datetime.fromtimestamp(minute * 60))
 
 
 def _is_last_part(message: Message) -> bool:

@@ -50,9 +50,9 @@ class SandboxSmsc:
         """`accounts`: password by system_id. `keep_max`: how many submit_sm `received` holds, the
         newest. `window`: deliver_sm under way on a session.
 
-        `on_submit` sees each submit_sm before its answer; a status that it returns is the answer
-        instead. With `record` nothing is kept. `first_id` None: the clock chooses, so that another
-        run never repeats an id.
+        `on_submit` sees each submit_sm before its answer, if there is to be one; a status that it
+        returns is the answer instead. With `record` nothing is kept. `first_id` None: the clock
+        chooses, so that another run never repeats an id.
         """
         self.behaviour = behaviour if behaviour is not None else Behaviour()
         self.on_submit = on_submit
@@ -187,12 +187,13 @@ class SandboxSmsc:
         submitted = Submitted(
             self.submits, peer.number, message, message_id, status, time.monotonic()
         )
-        if self.on_submit is not None:
+        if self.on_submit is not None and status is not None:
             wanted = self.on_submit(submitted)
-            if wanted is not None and status is not None:
-                submitted.status = status = wanted
+            submitted.status = status if wanted is None else wanted
+        if submitted.status:
+            submitted.message_id = ""
         self._received.append(submitted)
-        return status
+        return submitted.status
 
     def _wake(self) -> None:
         for condition, future in self._waiters:
