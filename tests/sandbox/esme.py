@@ -21,9 +21,13 @@ from protocols.smpp import (
 )
 from protocols.smpp.connection import SmppConnection, connect
 from protocols.sms.encoding import choose
+from protocols.sms.reassembly import join, read
+from protocols.sms.receipts import Receipt, parse
 from protocols.sms.segment import segments
 
 SHOP = "+12125550199"
+LONG = "Your gown is ready for pickup at Sample Bridal, 1 Sample Street. " * 5
+"""Three segments."""
 
 
 class Esme:
@@ -142,3 +146,21 @@ async def bound_esme(port: int, kind: BindKind = BindKind.TRANSCEIVER) -> Esme:
     esme = await open_esme(port)
     assert isinstance(await esme.bind(kind=kind), Bound)
     return esme
+
+
+def phone(magic: str) -> str:
+    """The number that ends in these four digits."""
+    return f"+1212555{magic}"
+
+
+def receipt_in(message: Message) -> Receipt:
+    """The receipt that a deliver_sm carries."""
+    receipt = parse(message.payload, message.esm_class, message.tlvs)
+    assert receipt is not None
+    return receipt
+
+
+def text_in(messages: list[Message]) -> str:
+    """The words that these deliver_sm carry, none of which is a receipt."""
+    assert all(parse(m.payload, m.esm_class, m.tlvs) is None for m in messages)
+    return join([read(m.payload, m.esm_class, m.data_coding, m.tlvs) for m in messages]).text
