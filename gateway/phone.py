@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 
 import phonenumbers
-from phonenumbers import PhoneNumberType
+from phonenumbers import PhoneNumberType, ValidationResult
 
 _E164 = re.compile(r"\+[1-9][0-9]{7,14}")
 _LONGEST = 40
@@ -47,7 +47,7 @@ def _normalize(text: str, region: str, countries: tuple[str, ...]) -> str:
         raise PhoneError("not a phone number: give it as +12125550123 or in national form") from error
     if number.extension:
         raise PhoneError("has an extension: give the number alone")
-    if not phonenumbers.is_possible_number(number):
+    if phonenumbers.is_possible_number_with_reason(number) != ValidationResult.IS_POSSIBLE:
         raise PhoneError("has too few or too many digits for its country")
     country = phonenumbers.region_code_for_number(number) or _region_of_code(
         number.country_code or 0, countries
