@@ -52,14 +52,24 @@ _TON_NETWORK = 3
 _SHORT_CODE_DIGITS = 6
 
 
-class Inbound(Protocol):
-    """Who takes what the carrier delivers."""
+class TakesReceipts(Protocol):
+    """Who takes the delivery receipts."""
 
     def receipt(self, link: int, receipt: Receipt, phone: str, respond: Respond) -> None:
         """A delivery receipt for a text to `phone`."""
 
+
+class TakesTexts(Protocol):
+    """Who takes the texts from phones. `session` numbers the bind of a link that brought them."""
+
     def text(self, link: int, session: int, message: Message, respond: Respond) -> None:
-        """A text from a phone. `session` numbers the bind that brought it."""
+        """A text from a phone."""
+
+    def session_began(self, link: int, session: int) -> None:
+        """The link is bound."""
+
+    def session_ended(self, link: int, session: int) -> None:
+        """The bind is gone."""
 
 
 class Lease(Protocol):
@@ -93,7 +103,8 @@ class SmppLink:
         id_: int,
         *,
         settler: Settler,
-        inbound: Inbound,
+        receipts: TakesReceipts,
+        texts: TakesTexts,
         lease: Lease,
         wall: Callable[[], float],
     ) -> None:
@@ -104,7 +115,8 @@ class SmppLink:
         self._settings = settings
         self._limits = limits
         self._settler = settler
-        self._inbound = inbound
+        self._receipts = receipts
+        self._texts = texts
         self._lease = lease
         self._wall = wall
         self._loop = asyncio.get_running_loop()
@@ -346,6 +358,7 @@ class SmppLink:
                 self._on_received(event.message)
             elif isinstance(event, Bound):
                 self._is_bound = True
+                self._texts.session_began(self.id, self._sessions)
                 self._set_state("up")
                 log.info("link %s is bound", self.name)
             elif isinstance(event, BindRefused):
@@ -364,6 +377,7 @@ class SmppLink:
     def _on_closed(self, event: Closed) -> None:
         if self._is_bound:
             self._error = event.reason
+            self._texts.session_ended(self.id, self._sessions)
         cause = Cause.TIMEOUT if "response" in event.reason else Cause.CUT
         self._is_bound = False
         self._session = self._connection = None
@@ -384,9 +398,9 @@ class SmppLink:
 
         receipt = parse(message.payload, message.esm_class, message.tlvs)
         if receipt is not None:
-            self._inbound.receipt(self.id, receipt, message.source, respond)
+            self._receipts.receipt(self.id, receipt, message.source, respond)
         else:
-            self._inbound.text(self.id, self._sessions, message, respond)
+            self._texts.text(self.id, self._sessions, message, respond)
 
     # Ending ----------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,340 @@
+"""The composition root: which parts a process has, the order in which they start, and the order in which they end.
+
+A process is a node with one or more roles: `api` takes requests, `sms` runs the SMPP links, `mail` sends forwards. One process with all of
+them is the default. A part that fails in a way that it does not handle itself ends the process: every promise is in the database, and a
+fresh start keeps it better than half a process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from config.settings import Settings
+from gateway.api.context import ApiContext
+from gateway.api.server import ApiServer
+from gateway.channels.mail import MailLink
+from gateway.channels.smpp import SmppLink
+from gateway.channels.states import LinkStates
+from gateway.dispatch.acceptance import Acceptance
+from gateway.dispatch.cancel import CancelResult, cancel
+from gateway.dispatch.depths import Depths
+from gateway.dispatch.feeder import Feeder
+from gateway.dispatch.flights import Flights
+from gateway.dispatch.intake import Intake
+from gateway.dispatch.notify import Notifier
+from gateway.dispatch.receipts import Receipts
+from gateway.dispatch.recovery import Recovery
+from gateway.dispatch.routes import Routes
+from gateway.dispatch.settle import Settler
+from gateway.dispatch.upkeep import Upkeep
+from gateway.errors import GatewayError
+from gateway.ids import IdSource, wall_ms
+from gateway.inbound.texts import Texts
+from gateway.observe.metrics import Metrics
+from gateway.store.database import Database, HotConnection
+from gateway.store.directory import Directory
+from gateway.store.nodes import Node, default_name, lock_name, register
+from gateway.store.opening import open_store
+from gateway.store.queries import load
+
+log = logging.getLogger(__name__)
+
+ROLES = ("api", "sms", "mail")
+MAIL = "mail"
+"""The name of the operator's mail account as a link and as a route."""
+
+DRAIN_S = 5.0
+"""How long SIGTERM waits for what is under way."""
+
+
+class Gateway:
+    """One node."""
+
+    def __init__(self, settings: Settings, roles: tuple[str, ...] = ROLES) -> None:
+        self.settings = settings
+        self.roles = roles
+        self.failed: asyncio.Event = asyncio.Event()
+        self.url = ""
+        """Where the API can be reached, once started; empty without the role."""
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._feeders: list[Feeder] = []
+        self._links: list[SmppLink | MailLink] = []
+        self._is_stopping = False
+        self._is_ready = False
+        self._api: ApiServer | None = None
+        self._lock: int | None = None
+
+    async def start(self) -> None:
+        """Open the store, become a node, and start every part. Raises GatewayError with what to do."""
+        settings = self.settings
+        self._database, self._release = await open_store(settings.store)
+        name = settings.node.name or default_name(self.roles)
+        self._lock, name = lock_name(settings.store.data_dir, name)
+        identity = await register(self._database, name, settings.node.lease_s)
+        self._node = Node(self._database, identity, settings.node.lease_s)
+        log.info("node %s is number %d, epoch %d", name, identity.id, identity.epoch)
+        self._ids = IdSource(identity.id, floor=identity.floor)
+        self._metrics = Metrics()
+        self._directory = Directory(self._database)
+        await self._directory.load()
+        self._routes = await self._load_routes()
+        self._build_dispatch()
+        await self._build_links()
+        self._start_tasks()
+        if "api" in self.roles:
+            self._api = ApiServer(self._api_context())
+            await self._api.start()
+            self.url = self._api.url
+        self._is_ready = True
+
+    # Parts -----------------------------------------------------------------------------------------------------------
+
+    def _hot(self, name: str) -> HotConnection:
+        return HotConnection(self._database, name)
+
+    async def _load_routes(self) -> Routes:
+        """The routes of the store, with their virtual times. One route a link, of the same name."""
+        dispatch, nodes = load("dispatch"), load("nodes")
+        times = await self._database.fetch(dispatch["read_virtual_times"])
+        routes = Routes((row["route"], row["lane"], row["rank"]) for row in times)
+        self._link_ids: dict[str, int] = {}
+        self._route_ids: dict[str, int] = {}
+        ways = [(link.name, link.kind) for link in self.settings.links]
+        if self.settings.mail.is_on:
+            ways.append((MAIL, MAIL))
+        for name, kind in ways:
+            self._link_ids[name] = (await self._database.fetch(nodes["put_link"], name, kind))[0]["id"]
+            self._route_ids[name] = (await self._database.fetch(nodes["put_route"], name, kind))[0]["id"]
+        for row in await self._database.fetch(nodes["routes"]):
+            routes.get(row["id"], row["name"]).has_link = row["name"] in self._route_ids
+        return routes
+
+    def _build_dispatch(self) -> None:
+        settings, node = self.settings, self._node
+        self._flights = Flights()
+        self._notifier = Notifier(self._database, self._routes, node.id)
+        self._depths = Depths(self._database, self._metrics)
+        self._receipts = Receipts(
+            self._hot("receipts"),
+            self._ids,
+            may_write=node.may_write,
+            on_dropped=self._metrics.receipts_dropped.inc,
+        )
+        self._settler = Settler(
+            self._hot("settler"),
+            self._ids,
+            self._flights,
+            self._routes,
+            may_write=node.may_write,
+            on_carrier_ids=self._receipts.carrier_ids,
+        )
+        self._recovery = Recovery(
+            self._hot("recovery"),
+            self._ids,
+            self._routes,
+            self._flights,
+            node=node.id,
+            epoch=node.epoch,
+            on_queued=self._notifier.queued,
+        )
+        self._upkeep = Upkeep(
+            self._hot("upkeep"),
+            self._ids,
+            self._routes,
+            self._recovery,
+            receipt_s=settings.limits.receipt_s,
+            may_write=node.may_write,
+            on_queued=self._notifier.queued,
+        )
+        self._upkeep.shop_by_id = self._directory.shop_by_id
+        self._directory.on_shop_changed.append(self._upkeep.shop_changed)
+        self._acceptance = Acceptance(
+            settings.sms,
+            settings.limits,
+            self._ids,
+            {link.name: link.reference_bits for link in settings.links},
+        )
+        self._intake = Intake(
+            self._hot("intake"),
+            self._ids,
+            self._routes,
+            self._flights,
+            node=node.id,
+            epoch=node.epoch,
+            waiting_max=settings.http.waiting_posts_max,
+            may_write=node.may_write,
+            on_accepted=self._depths.accepted,
+            on_queued=self._notifier.queued,
+            on_unknown=self._upkeep.look_for_orphans,
+        )
+
+    async def _build_links(self) -> None:
+        self._texts = Texts(
+            self._hot("texts"),
+            self._ids,
+            self._routes,
+            self._directory,
+            self.settings,
+            mail_route=self._route_ids.get(MAIL),
+            metrics=self._metrics,
+            may_write=self._node.may_write,
+            on_queued=self._notifier.queued,
+        )
+        if "sms" in self.roles:
+            for settings in self.settings.links:
+                id_ = self._link_ids[settings.name]
+                await self._receipts.load(id_)
+                link = SmppLink(
+                    settings,
+                    self.settings.limits,
+                    id_,
+                    settler=self._settler,
+                    receipts=self._receipts,
+                    texts=self._texts,
+                    lease=self._node.bind_lease(id_, 0),
+                    wall=time.time,
+                )
+                self._add_link(link, self._route_ids[settings.name])
+        if "mail" in self.roles and self.settings.mail.is_on:
+            mail = MailLink(
+                self.settings,
+                self._link_ids[MAIL],
+                settler=self._settler,
+                database=self._database,
+                directory=self._directory,
+                wall=time.time,
+            )
+            self._add_link(mail, self._route_ids[MAIL])
+
+    def _add_link(self, link: SmppLink | MailLink, route: int) -> None:
+        feeder = Feeder(
+            link,
+            [self._routes.get(route)],
+            connection=self._hot(f"claims {link.name}"),
+            directory=self._directory,
+            ids=self._ids,
+            routes=self._routes,
+            flights=self._flights,
+            settler=self._settler,
+            node=self._node.id,
+            epoch=self._node.epoch,
+            may_write=self._node.may_write,
+            on_unknown=self._upkeep.look_for_orphans,
+        )
+        link.on_room = feeder.wake
+        self._links.append(link)
+        self._feeders.append(feeder)
+
+    def _api_context(self) -> ApiContext:
+        async def cancel_message(shop: int | None, id_: int) -> CancelResult:
+            return await cancel(
+                self._database, shop, id_, now_ms=wall_ms(), event_id=self._ids.next()
+            )
+
+        return ApiContext(
+            settings=self.settings,
+            directory=self._directory,
+            acceptance=self._acceptance,
+            intake=self._intake,
+            database=self._database,
+            depths=self._depths,
+            metrics=self._metrics,
+            cancel=cancel_message,
+            has_link=lambda route: self._routes.get(route).has_link,
+            readiness=self._unready,
+        )
+
+    def _unready(self) -> list[str]:
+        """Why nothing can be accepted now."""
+        reasons = []
+        if not self._is_ready or self._is_stopping:
+            reasons.append("the gateway is starting or stopping")
+        if not self._node.may_write():
+            reasons.append("the database has not renewed this node's lease")
+        return reasons
+
+    # Life ------------------------------------------------------------------------------------------------------------
+
+    def _start_tasks(self) -> None:
+        parts: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = [
+            ("lease", self._node.run),
+            ("directory", self._directory.run),
+            ("intake", self._intake.run),
+            ("settler", self._settler.run),
+            ("receipts", self._receipts.run),
+            ("texts", self._texts.run),
+            ("upkeep", self._upkeep.run),
+            ("notifier", self._notifier.run),
+            ("depths", self._depths.run),
+            ("link states", LinkStates(self._database, self._links, self._node.id).run),
+        ]
+        parts += [(f"feeder {link.name}", feeder.run) for link, feeder in self._pairs()]
+        parts += [(f"link {link.name}", link.run) for link in self._links]
+        for name, run in parts:
+            self._tasks.append(asyncio.create_task(self._watch(name, run), name=name))
+
+    def _pairs(self) -> list[tuple[SmppLink | MailLink, Feeder]]:
+        return list(zip(self._links, self._feeders, strict=True))
+
+    async def _watch(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a part; if it ends before its time, so does the process."""
+        try:
+            await run()
+        except Exception:
+            log.exception("%s failed: the process ends, to be started again", name)
+        if not self._is_stopping:
+            self.failed.set()
+
+    async def stop(self) -> None:
+        """End in order: no new requests, no new claims, answers for what is under way, and all of it written down."""
+        self._is_stopping = True
+        deadline = asyncio.get_running_loop().time() + DRAIN_S
+        if self._api is not None:
+            await self._api.stop()
+        for feeder in self._feeders:
+            feeder.stop()
+        await asyncio.gather(*(link.drain(deadline) for link in self._links))
+        try:
+            async with asyncio.timeout_at(deadline + 1.0):
+                await self._settler.drained()
+        except TimeoutError:
+            log.warning("the store did not take the last outcomes: they are resolved at the next start")
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._leave()
+
+    async def _leave(self) -> None:
+        await self._node.leave()
+        self._directory.close()
+        await self._database.close()
+        self._release()
+        if self._lock is not None:
+            os.close(self._lock)
+
+    async def abandon(self) -> None:
+        """Give back what a failed start has taken."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if hasattr(self, "_database"):
+            await self._database.close()
+            self._release()
+
+
+def check_roles(text: str) -> tuple[str, ...]:
+    """The roles in `api,sms`. Raises GatewayError naming the one that there is not."""
+    roles = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    for role in roles:
+        if role == "voice":
+            raise GatewayError("role voice is not available in this version")
+        if role not in ROLES:
+            raise GatewayError(f"there is no role {role}: choose from {', '.join(ROLES)}")
+    if not roles:
+        raise GatewayError(f"name at least one role of {', '.join(ROLES)}")
+    return roles

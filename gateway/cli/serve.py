@@ -1,0 +1,74 @@
+"""`gateway serve`: the gateway itself, until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from gateway.app import ROLES, Gateway, check_roles
+from gateway.cli.frame import CommandError, add_command, load_settings
+from gateway.errors import GatewayError
+from gateway.observe.logs import set_up_logging
+from gateway.sandbox.installation import Sandbox
+
+if TYPE_CHECKING:
+    from gateway.cli.frame import Subparsers
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the command."""
+    parser = add_command(subparsers, "serve", "Run the gateway")
+    parser.add_argument(
+        "--roles",
+        default=",".join(ROLES),
+        metavar="ROLES",
+        help=f"what this process does, of {','.join(ROLES)} (default: all)",
+    )
+    parser.add_argument(
+        "--sandbox", action="store_true", help="with a simulated carrier and mail host on loopback"
+    )
+    parser.set_defaults(run=run)
+
+
+async def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT; a second one ends at once."""
+    settings = load_settings(args)
+    set_up_logging(settings.log)
+    async with contextlib.AsyncExitStack() as stack:
+        if args.sandbox or settings.sandbox.is_on:
+            settings = await stack.enter_async_context(Sandbox(settings))
+        try:
+            gateway = Gateway(settings, check_roles(args.roles))
+        except GatewayError as error:
+            raise CommandError(str(error), "see gateway serve --help") from error
+        return await serve(gateway)
+
+
+async def serve(gateway: Gateway) -> int:
+    """Start, say so on standard output, and stop in order when told."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if told.is_set():
+            os._exit(1)
+        told.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    try:
+        await gateway.start()
+    except GatewayError as error:
+        await gateway.abandon()
+        raise CommandError(str(error), "gateway check tells more") from error
+    print(f"ready {gateway.url}".rstrip(), flush=True)
+    waits = [asyncio.create_task(event.wait()) for event in (told, gateway.failed)]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    await gateway.stop()
+    return 1 if gateway.failed.is_set() else 0
