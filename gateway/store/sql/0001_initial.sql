@@ -247,9 +247,10 @@ CREATE TABLE mo_part (                  -- segments of MO texts that are not who
   reply     int8,                       -- the reply that this part went into
   PRIMARY KEY (phone, number, link, reference, total, part, digest)
 );
-CREATE INDEX mo_part_age ON mo_part (at_ms);
+CREATE INDEX mo_part_open ON mo_part (at_ms) WHERE reply IS NULL;
+CREATE INDEX mo_part_done ON mo_part (reply) WHERE reply IS NOT NULL;
 
-CREATE TABLE mo_seen (                  -- MO texts lately stored, to know a redelivered copy
+CREATE TABLE mo_seen (                  -- MO texts whose acknowledgement the carrier may not have, to know their copies
   id       int8 PRIMARY KEY,
   link     int4 NOT NULL,
   digest   bytea NOT NULL
