@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gateway.ids import wall_ms
+from gateway.ids import IdSource, wall_ms
 
 if TYPE_CHECKING:
-    from enum import Enum
-
     from config.settings import Settings
     from gateway.dispatch.acceptance import Acceptance
     from gateway.dispatch.depths import Depths
@@ -35,11 +33,7 @@ class ApiContext:
     database: Database
     depths: Depths
     metrics: Metrics
-    cancel: Callable[[int | None, int], Awaitable[Enum]]
-    """Cancels a message: shop (None: any) and id.
-
-    The result's name is DONE, ALREADY_FINAL, BEING_SENT or NOT_FOUND.
-    """
+    ids: IdSource
     has_link: Callable[[int], bool]
     """Whether any link serves the route with this id."""
     readiness: Callable[[], list[str]] = field(default=_always_ready)

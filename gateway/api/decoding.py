@@ -71,6 +71,14 @@ def _too_large(most_bytes: int) -> Refusal:
     return Refusal("too-large", f"The body is larger than {most_bytes} bytes.", (fault,))
 
 
+def plain_of(body: bytes | msgspec.Raw) -> object:
+    """JSON as plain data, or None where it is none."""
+    try:
+        return to_plain(body)
+    except (ValueError, RecursionError):
+        return None
+
+
 class BodyReader:
     """Reads JSON into one struct type."""
 
@@ -80,18 +88,31 @@ class BodyReader:
         self._struct = struct
         self._decode = msgspec.json.Decoder(struct).decode
 
-    def read(self, body: bytes | msgspec.Raw, path: str = "") -> Any:
-        """The struct. Raises Misfit with every fault; `path` stands before the fields' names."""
+    def read(
+        self, body: bytes | msgspec.Raw, path: str = "", defaults: dict[str, Any] | None = None
+    ) -> Any:
+        """The struct; `defaults` fill in what the body does not say.
+
+        Raises Misfit with every fault; `path` stands before the fields' names.
+        """
         try:
-            decoded = self._decode(body)
             plain = to_plain(body)
+            if defaults and type(plain) is dict:
+                plain = defaults | plain
+                decoded = msgspec.convert(plain, self._struct)
+            else:
+                decoded = self._decode(body)
         except (ValueError, RecursionError):
-            raise self._explain(body, path) from None
-        if _quotes(body) != 2 * _texts(plain) and (repeated := _repeated(bytes(body), path)):
+            raise self._explain(body, path, defaults) from None
+        if not defaults and bytes(body).count(b'"') == 2 * _texts(plain):
+            return decoded
+        if repeated := _repeated(bytes(body), path):
             raise Misfit(repeated, plain)
         return decoded
 
-    def _explain(self, body: bytes | msgspec.Raw, path: str) -> Misfit:
+    def _explain(
+        self, body: bytes | msgspec.Raw, path: str, defaults: dict[str, Any] | None
+    ) -> Misfit:
         where = path.removesuffix(".")
         try:
             plain = to_plain(body)
@@ -99,16 +120,14 @@ class BodyReader:
             return Misfit([_at(NOT_JSON, where)])
         except RecursionError:
             return Misfit([_at(_NESTED, where)])
+        if defaults and isinstance(plain, dict):
+            plain = defaults | plain
         faults = find_faults(self._struct, plain, path) + _repeated(bytes(body), path)
         return Misfit(faults or [_at(NOT_JSON, where)], plain)
 
 
 def _at(fault: Fault, where: str) -> Fault:
     return Fault(where, fault.problem, fault.hint) if where else fault
-
-
-def _quotes(body: bytes | msgspec.Raw) -> int:
-    return bytes(body).count(b'"')
 
 
 def _texts(plain: object) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -48,7 +48,7 @@ def _of_object(
     fields = _fields(struct)
     for name in data:
         if name not in fields:
-            yield _unknown(name, path, list(fields))
+            yield unknown_field(name, fields, path)
     for name, field in fields.items():
         if name in data:
             yield from _of_value(field.type, data[name], f"{path}{name}", is_strict)
@@ -61,9 +61,10 @@ def _fields(struct: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo
     return {field.encode_name: field for field in msgspec.structs.fields(struct)}
 
 
-def _unknown(name: str, path: str, known: list[str]) -> Fault:
+def unknown_field(name: str, known: Iterable[str], path: str = "") -> Fault:
+    """The fault of a name that is none of those known, with the one that was probably meant."""
     shown = "".join(c if c.isprintable() else "?" for c in name[:64])
-    close = difflib.get_close_matches(shown, known, 1)
+    close = difflib.get_close_matches(shown, list(known), 1)
     hint = f"did you mean `{close[0]}`?" if close else f"known fields: {', '.join(known)}"
     return Fault(f"{path}{shown}", "is not a known field", hint)
 

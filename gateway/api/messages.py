@@ -103,6 +103,11 @@ def read_send(context: ApiContext, body: bytes | msgspec.Raw, header: str | None
         faults = with_meaning(context, misfit.faults, misfit.plain)
         check_header(header, faults)
         raise invalid(faults) from None
+    if header is not None:
+        faults = []
+        check_header(header, faults)
+        if faults:
+            raise invalid([*faults, *_faults_of_meaning(context, wanted)])
     return wanted
 
 
@@ -145,14 +150,16 @@ def whose(
     header: str | None,
     prefix: str = "",
 ) -> tuple[Shop, Idempotency | None]:
-    """The shop that a request is for, and its idempotency key if it has one. Raises Refusal."""
+    """The shop that a request is for, and its idempotency key if it has one. Raises Refusal.
+
+    `header`: the checked key from the header; `prefix` stands before the names of faulty fields.
+    """
     shop = named_shop(context, caller, wanted.shop)
     if shop is not None and header is None and wanted.idempotency_key is None:
         return shop, None
     faults: list[Fault] = []
     if shop is None:
         faults.append(SHOP_MISSING)
-    check_header(header, faults)
     name = wanted.idempotency_key
     if header is not None and name is not None and name != header:
         problem = f"is not the same as the header {KEY_HEADER}"

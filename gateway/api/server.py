@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from config.settings import split_listen
-from gateway.api import messages, ops
+from gateway.api import batch, lookups, messages, openapi, ops, queues, replies
 from gateway.api.context import ApiContext
 from gateway.api.endpoints import Endpoint, OpenEndpoint, bind
 from gateway.api.problems import problem
@@ -31,7 +31,13 @@ HEADERS_MAX = 64
 LINE_MAX_BYTES = 8_190
 BACKLOG = 1_024
 
-KEYED: tuple[Endpoint, ...] = (*messages.ENDPOINTS,)
+KEYED: tuple[Endpoint, ...] = (
+    *messages.ENDPOINTS,
+    *batch.ENDPOINTS,
+    *lookups.ENDPOINTS,
+    *replies.ENDPOINTS,
+    *queues.ENDPOINTS,
+)
 """Every endpoint that needs a key."""
 
 CONTEXT: web.AppKey[ApiContext] = web.AppKey("context", ApiContext)
@@ -43,7 +49,7 @@ class CannotListen(GatewayError):
 
 def open_endpoints() -> tuple[OpenEndpoint, ...]:
     """Every endpoint that needs no key."""
-    return ops.endpoints()
+    return (*ops.endpoints(), *openapi.endpoints(KEYED, ops.endpoints()))
 
 
 def make_app(context: ApiContext, *, with_ops: bool = True) -> web.Application:
@@ -210,6 +216,11 @@ class ApiServer:
     def url(self) -> str:
         """Where the API can be reached, once started."""
         return self._api.url
+
+    @property
+    def ops_url(self) -> str:
+        """Where operators' endpoints can be reached, once started."""
+        return self._listeners[-1].url
 
     async def start(self) -> None:
         """Listen on every address. Raises CannotListen, and then listens on none."""

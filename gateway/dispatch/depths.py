@@ -32,6 +32,7 @@ PAUSES_PER_SAMPLE = 50
 """Sampling takes at most this fraction (1 / 50) of one connection's time."""
 FORWARDS_SINCE_MS = 3 * 86_400_000
 _MOST_FORWARDS = 20
+LINK_STALE_MS = 30_000
 
 PlaceName = Literal["queue", "later", "hold"]
 
@@ -53,6 +54,16 @@ class Depth:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteName:
+    """What a route is called, and the kind of link that serves it: `smpp` reports its binds,
+    others do not.
+    """
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class LinkState:
     """What the node that runs a bind last said of it. `rate`: segments a second, lately."""
 
@@ -64,6 +75,15 @@ class LinkState:
     next_try: datetime | None
     rate: float
     updated: datetime
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the bind can send, if perhaps slowly."""
+        return self.state in ("up", "throttled")
+
+    def is_fresh(self, now_ms: int) -> bool:
+        """Whether the node that said so still lives: it repeats itself every 10 seconds."""
+        return now_ms - self.updated.timestamp() * 1000 < LINK_STALE_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +102,7 @@ class Snapshot:
     """One sample."""
 
     as_of_ms: int
-    routes: dict[int, str] = field(default_factory=dict)
+    routes: dict[int, RouteName] = field(default_factory=dict)
     depths: tuple[Depth, ...] = ()
     flying: dict[int, int] = field(default_factory=dict)
     """Messages being sent, by route."""
@@ -105,9 +125,10 @@ async def take_sample(connection: asyncpg.Connection) -> Snapshot:
     flying = await connection.fetch(sql["flying"])
     named = {depth.shop for depth in depths} | {row["shop"] for row in forwards}
     codes = await connection.fetch(sql["shop_codes"], list(named))
+    routes = await connection.fetch(sql["routes"])
     return Snapshot(
         as_of_ms=now_ms,
-        routes={row["id"]: row["name"] for row in await connection.fetch(sql["routes"])},
+        routes={row["id"]: RouteName(row["name"], row["kind"]) for row in routes},
         depths=depths,
         flying={row["route"]: row["count"] for row in flying},
         links=tuple(LinkState(*row) for row in await connection.fetch(sql["links"])),
@@ -203,7 +224,8 @@ class Depths:
 
 def _publish(metrics: Metrics, snapshot: Snapshot) -> None:
     """Set the gauges, also those of routes where nothing waits any more."""
-    for id_, name in snapshot.routes.items():
+    for id_, route in snapshot.routes.items():
+        name = route.name
         mine = [depth for depth in snapshot.depths if depth.route == id_]
         for place in ("queue", "later", "hold"):
             metrics.set_depth(name, place, sum(d.count for d in mine if d.place == place))
@@ -211,5 +233,7 @@ def _publish(metrics: Metrics, snapshot: Snapshot) -> None:
         oldest = min((d.oldest_ms for d in mine if d.place == "queue"), default=snapshot.as_of_ms)
         metrics.set_oldest(name, (snapshot.as_of_ms - oldest) / 1000)
     for link in {state.link for state in snapshot.links}:
-        is_up = any(s.state == "up" for s in snapshot.links if s.link == link)
+        is_up = any(
+            s.is_up and s.is_fresh(snapshot.as_of_ms) for s in snapshot.links if s.link == link
+        )
         metrics.set_link(link, is_up=is_up)

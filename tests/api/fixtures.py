@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -150,28 +149,6 @@ class NoDatabase:
         raise StoreDown("no connection to PostgreSQL")
 
 
-class CancelResult(Enum):
-    """What became of an attempt to cancel."""
-
-    DONE = 1
-    ALREADY_FINAL = 2
-    BEING_SENT = 3
-    NOT_FOUND = 4
-
-
-@dataclass
-class Cancels:
-    """Answers every attempt to cancel alike, and keeps who asked for what."""
-
-    result: CancelResult = CancelResult.DONE
-    asked: list[tuple[int | None, int]] = field(default_factory=list)
-
-    async def __call__(self, shop: int | None, id_: int) -> CancelResult:
-        """Cancel nothing."""
-        self.asked.append((shop, id_))
-        return self.result
-
-
 @dataclass
 class Api:
     """A running API: `post` and `get` speak with the sample shop's key unless told otherwise."""
@@ -181,7 +158,6 @@ class Api:
     intake: MemoryIntake
     depths: MemoryDepths
     directory: MemoryDirectory
-    cancels: Cancels
 
     async def call(
         self,
@@ -220,7 +196,7 @@ def make_context(settings: Settings, database: Any) -> ApiContext:
     stand_ins: Any = (MemoryDirectory(SAMPLE, OTHER), acceptance, MemoryIntake(), database)
     depths: Any = MemoryDepths()
     return ApiContext(
-        settings, *stand_ins, depths, Metrics(), cancel=Cancels(), has_link=lambda _: True
+        settings, *stand_ins, depths, Metrics(), ids=IdSource(2), has_link=lambda _: True
     )
 
 
@@ -237,4 +213,4 @@ async def start(
 ) -> Api:
     """Serve a context of stand-ins."""
     client = await aiohttp_client(make_app(context))
-    return Api(client, context, context.intake, context.depths, context.directory, context.cancel)
+    return Api(client, context, context.intake, context.depths, context.directory)

@@ -1,0 +1,208 @@
+"""One message, its timeline, the search for messages, and canceling."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import asyncpg
+import msgspec
+from aiohttp import web
+
+from gateway.api.auth import Caller, named_shop
+from gateway.api.context import ApiContext
+from gateway.api.decoding import read_query
+from gateway.api.endpoints import Endpoint, json_answer, path_id
+from gateway.api.problems import invalid, no_such
+from gateway.api.views import MessagePage, MessageView, Timeline, view_entry, view_message
+from gateway.dispatch.cancel import CancelResult, cancel
+from gateway.dispatch.timeline import compose
+from gateway.errors import Fault, Refusal
+from gateway.ids import lowest_at, read, show
+from gateway.phone import PhoneError, normalize
+from gateway.store.reading import (
+    Search,
+    StoredEvent,
+    StoredMessage,
+    read_due,
+    read_events,
+    read_message,
+    search,
+)
+
+_HIGHEST = 1 << 62
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class SearchQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What to look for.
+
+    `since` is included, `until` is not; `cursor` is the `next` of the page before.
+    """
+
+    shop: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    phone: Annotated[str, msgspec.Meta(max_length=40)] | None = None
+    reference: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+    cursor: Annotated[str, msgspec.Meta(max_length=40)] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
+
+
+async def show_one(context: ApiContext, caller: Caller, request: web.Request) -> web.Response:
+    """One message, with where it is and what became of each segment."""
+    id_ = path_id(request, "msg", "message")
+
+    async def work(
+        connection: asyncpg.Connection,
+    ) -> tuple[StoredMessage, int | None]:
+        message = await _found(connection, id_, caller)
+        return message, await read_due(connection, message)
+
+    message, due_ms = await context.database.run(work)
+    return json_answer(view_message(message, context.now_ms(), due_ms))
+
+
+async def _found(connection: asyncpg.Connection, id_: int, caller: Caller) -> StoredMessage:
+    message = await read_message(connection, id_, caller.shop_id)
+    if message is None:
+        raise no_such("message", "id")
+    return message
+
+
+async def show_events(context: ApiContext, caller: Caller, request: web.Request) -> web.Response:
+    """The timeline of a message."""
+    id_ = path_id(request, "msg", "message")
+
+    async def work(
+        connection: asyncpg.Connection,
+    ) -> tuple[StoredMessage, list[StoredEvent]]:
+        return await _found(connection, id_, caller), await read_events(connection, id_)
+
+    message, events = await context.database.run(work)
+    return json_answer(
+        Timeline(
+            show("msg", id_),
+            message.state(context.now_ms()).word,
+            [view_entry(entry) for entry in compose(message, events)],
+        )
+    )
+
+
+async def find(context: ApiContext, caller: Caller, request: web.Request) -> web.Response:
+    """Messages by shop, phone, reference and time, the newest first."""
+    query = read_query(SearchQuery, request)
+    wanted = _search(context, caller, query)
+    found = await context.database.run(lambda connection: search(connection, wanted))
+    now_ms = context.now_ms()
+    is_full = len(found) == wanted.limit
+    return json_answer(
+        MessagePage(
+            messages=[view_message(message, now_ms) for message in found],
+            next=show("msg", found[-1].id) if is_full else None,
+        )
+    )
+
+
+def _search(context: ApiContext, caller: Caller, query: SearchQuery) -> Search:
+    faults: list[Fault] = []
+    shop = named_shop(context, caller, query.shop)
+    if shop is None and (query.phone is not None or query.reference is not None):
+        hint = "phones and references are looked for within one shop"
+        faults.append(Fault("shop", "is missing", hint))
+    phone = None
+    if query.phone is not None:
+        sms = context.settings.sms
+        try:
+            phone = normalize(query.phone, sms.default_region, sms.countries)
+        except PhoneError as error:
+            faults.append(Fault("phone", str(error), "an example: +12125550123, the + as %2B"))
+    low, high = _ids(query, faults)
+    if faults:
+        raise invalid(faults)
+    return Search(shop.id if shop else None, phone, query.reference, low, high, query.limit)
+
+
+def _ids(query: SearchQuery, faults: list[Fault]) -> tuple[int, int]:
+    """The bounds of time and cursor as bounds of ids, which sort by time."""
+    low = 0 if query.since is None else lowest_at(int(query.since.timestamp() * 1000))
+    high = _HIGHEST if query.until is None else lowest_at(int(query.until.timestamp() * 1000))
+    if query.cursor is not None:
+        last = read("msg", query.cursor)
+        if last is None:
+            faults.append(Fault("cursor", "is not a cursor", "give `next` of the page before"))
+        else:
+            high = min(high, last)
+    return min(low, _HIGHEST), min(high, _HIGHEST)
+
+
+_CANCEL_REFUSALS = {
+    CancelResult.ALREADY_FINAL: (
+        "too-late",
+        "The message was sent, or is final for another reason.",
+        "GET the message to see what became of it",
+    ),
+    CancelResult.BEING_SENT: (
+        "being-sent",
+        "The message is being handed to the carrier.",
+        "look again in a moment: if it comes back to the queue, it can be canceled",
+    ),
+}
+
+
+async def remove(context: ApiContext, caller: Caller, request: web.Request) -> web.Response:
+    """Cancel a message while it is not sent."""
+    id_ = path_id(request, "msg", "message")
+    result = await cancel(
+        context.database,
+        caller.shop_id,
+        id_,
+        now_ms=context.now_ms(),
+        event_id=context.ids.next(),
+    )
+    if result is CancelResult.NOT_FOUND:
+        raise no_such("message", "id")
+    if result in _CANCEL_REFUSALS:
+        type_, detail, hint = _CANCEL_REFUSALS[result]
+        raise Refusal(type_, detail, hint=hint)
+    return web.Response(status=204)
+
+
+_ONE = "/v1/messages/{id}"
+
+ENDPOINTS = (
+    Endpoint(
+        "GET",
+        "/v1/messages",
+        find,
+        "Find messages, the newest first",
+        query=SearchQuery,
+        answer=MessagePage,
+        problems=("invalid-request", "not-found", "unavailable"),
+    ),
+    Endpoint(
+        "GET",
+        _ONE,
+        show_one,
+        "Show one message",
+        answer=MessageView,
+        problems=("not-found", "unavailable"),
+    ),
+    Endpoint(
+        "GET",
+        f"{_ONE}/events",
+        show_events,
+        "Show the timeline of a message",
+        answer=Timeline,
+        problems=("not-found", "unavailable"),
+    ),
+    Endpoint(
+        "DELETE",
+        _ONE,
+        remove,
+        "Cancel a message while it is not sent",
+        status=204,
+        problems=("not-found", "being-sent", "too-late", "unavailable"),
+    ),
+)

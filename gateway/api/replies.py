@@ -1,0 +1,63 @@
+"""Customers' texts, for shops and programs that read them here rather than by mail."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from aiohttp import web
+
+from gateway.api.auth import Caller, named_shop
+from gateway.api.context import ApiContext
+from gateway.api.decoding import read_query
+from gateway.api.endpoints import Endpoint, json_answer
+from gateway.api.problems import invalid
+from gateway.api.views import ReplyPage, view_reply
+from gateway.errors import Fault
+from gateway.ids import read, show
+from gateway.store.reading import read_replies
+
+
+class RepliesQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """`after`: the `next` of the page before; without it from the first reply on."""
+
+    shop: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    after: Annotated[str, msgspec.Meta(max_length=40)] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
+
+
+async def find(context: ApiContext, caller: Caller, request: web.Request) -> web.Response:
+    """Replies, the oldest first. An admin who names no shop gets those of all, and the unrouted."""
+    query = read_query(RepliesQuery, request)
+    shop = named_shop(context, caller, query.shop)
+    shop_id = None if shop is None else shop.id
+    after = 0
+    if query.after is not None:
+        last = read("rpl", query.after)
+        if last is None:
+            hint = "give `next` of the page before"
+            raise invalid([Fault("after", "is not a cursor", hint)])
+        after = last
+    now_ms = context.now_ms()
+    found = await context.database.run(
+        lambda connection: read_replies(connection, shop_id, after, now_ms, query.limit)
+    )
+    return json_answer(
+        ReplyPage(
+            replies=[view_reply(reply, now_ms) for reply in found],
+            next=show("rpl", found[-1].id) if found else query.after,
+        )
+    )
+
+
+ENDPOINTS = (
+    Endpoint(
+        "GET",
+        "/v1/replies",
+        find,
+        "Read customers' texts, the oldest first",
+        query=RepliesQuery,
+        answer=ReplyPage,
+        problems=("invalid-request", "not-found", "unavailable"),
+    ),
+)
