@@ -118,13 +118,9 @@ class ReplyStore:
             open_parts.setdefault(row["n"], []).append(row)
         made = []
         for n in sorted(open_parts):
-            group, left = groups[n], open_parts[n]
-            while left and (is_forced or is_complete({r["part"] for r in left}, group.total)):
-                # The newest of each: an older one is left of a text that used the same reference.
-                chosen = {row["part"]: row for row in left}
-                left = [row for row in left if chosen[row["part"]] is not row]
-                reply = self._joined(group, list(chosen.values()))
-                used = [row["row"] for row in chosen.values()]
+            for rows in _texts(open_parts[n], groups[n].total, is_forced):
+                reply = self._joined(groups[n], rows)
+                used = [row["row"] for row in rows]
                 await connection.execute(SQL["close_parts"], reply.id, used)
                 made.append(reply)
         return made
@@ -226,6 +222,21 @@ class ReplyStore:
 def is_of_row(error: asyncpg.PostgresError) -> bool:
     """Whether PostgreSQL speaks of a row that it cannot hold; all else is worth another try."""
     return (error.sqlstate or "")[:2] in _ROW_ERRORS
+
+
+def _texts(rows: list[asyncpg.Record], total: int, is_forced: bool) -> list[list[asyncpg.Record]]:
+    """The open parts of one group, oldest first, as the texts that they make up, oldest first.
+
+    Of each number the newest is taken: an older one is left of a text with the same reference.
+    """
+    texts: list[list[asyncpg.Record]] = []
+    left = rows
+    while left and (is_forced or is_complete({row["part"] for row in left}, total)):
+        chosen = {row["part"]: row for row in left}
+        left = [row for row in left if chosen[row["part"]] is not row]
+        texts.append(list(chosen.values()))
+    texts.reverse()
+    return texts
 
 
 def _part_columns(parts: Sequence[NewPart]) -> list[list[Any]]:

@@ -108,6 +108,7 @@ class Texts:
         self._newest: dict[int, int] = {}
         self._waiting: deque[_Item] = deque()
         self._parts_stored = 0
+        self._last_ms = 0
         self._wake = asyncio.Event()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
@@ -162,9 +163,14 @@ class Texts:
             number=number,
             owner=owner,
             digest=_digest(message, part),
-            at_ms=wall_ms(),
+            at_ms=self._arrival_ms(),
             respond=respond,
         )
+
+    def _arrival_ms(self) -> int:
+        """The time, always later than the last one: it tells parts of two texts apart."""
+        self._last_ms = max(wall_ms(), self._last_ms + 1)
+        return self._last_ms
 
     # Storing -------------------------------------------------------------------------------------
 
@@ -199,6 +205,10 @@ class Texts:
     async def drained(self) -> None:
         """Wait until everything that came so far is stored and answered."""
         await self._is_idle.wait()
+
+    def close(self) -> None:
+        """Give up the connection to the store, when `run` has ended."""
+        self._connection.drop()
 
     async def sweep(self, now_ms: int) -> None:
         """Deliver what waited too long for its other parts, and delete what is not needed any more.
