@@ -1,13 +1,17 @@
-"""Connections to PostgreSQL, embedded or given by a URL: hot ones whose plans are pinned, and a pool for everything else.
+"""Connections to PostgreSQL, embedded or given by a URL: hot ones whose plans are pinned, and a
+pool for everything else.
 
-A hot connection belongs to one task and runs the statements of the message path. Their tables are empty one second and hold
-a million rows the next, so plans must not follow statistics: sequential scans, hash and merge joins, bitmap scans and sorts
-are off, and what is left is the index. Reports and administration use the pool with PostgreSQL's own defaults.
+A hot connection runs the statements of one part of the message path. Their tables are empty one
+second and hold a million rows the next, so plans must not follow statistics: sequential scans, hash
+and merge joins, bitmap scans and sorts are off, and what is left is the index. Reports and
+administration use the pool with PostgreSQL's own defaults.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
@@ -25,7 +29,9 @@ PLAN_GUARDS = {
     "synchronous_commit": "on",
     "plan_cache_mode": "force_generic_plan",
 }
-"""What a hot connection sets for itself. Durability is set too: a role's or database's default must not weaken a 202."""
+"""What a hot connection sets for itself. Durability is set too: a role's or database's default must
+not weaken a 202.
+"""
 
 CONNECTION_ERRORS: tuple[type[BaseException], ...] = (
     OSError,
@@ -35,9 +41,15 @@ CONNECTION_ERRORS: tuple[type[BaseException], ...] = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.InvalidTransactionStateError,
+    asyncpg.PostgresSystemError,
 )
 """Errors that say nothing about the statement: connect again, and try again."""
 
+_ROLLED_BACK = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+"""PostgreSQL chose this transaction to give way to another: nothing of it is left, do it again."""
+
+_ROW_ERRORS = ("22", "23", "54")
+"""SQLSTATE classes that speak of a row itself: data, integrity constraints, limits."""
 
 _CONNECT_ERRORS: tuple[type[BaseException], ...] = (*CONNECTION_ERRORS, GatewayError)
 
@@ -46,17 +58,64 @@ T = TypeVar("T")
 COMMAND_TIMEOUT_S = 30.0
 """How long one statement may take on any connection before the connection is given up."""
 
+_ATTEMPTS = 5
+
+
+def is_row_fault(error: BaseException) -> bool:
+    """Whether a statement failed for what a row of it says; without that row it may succeed."""
+    return isinstance(error, asyncpg.PostgresError) and str(error.sqlstate)[:2] in _ROW_ERRORS
+
 
 class HotConnection:
-    """One guarded connection of one task. It is opened when needed, and again after it broke."""
+    """One guarded connection. It is opened when needed, and again after it broke.
+
+    Its statements and transactions run one after another, whichever task asks.
+    """
 
     def __init__(self, database: Database, name: str) -> None:
         self._database = database
         self._name = name
         self._connection: asyncpg.Connection | None = None
+        self._turn = asyncio.Lock()
+        database.hot.add(self)
 
-    async def get(self) -> asyncpg.Connection:
-        """The open connection. Raises StoreDown when there is none to be had now."""
+    async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
+        """Run one statement in a transaction of its own.
+
+        Raises StoreDown if the connection fails; whether the statement took effect is then unknown.
+        """
+
+        async def work(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+            return await connection.fetch(query, *args)
+
+        return await self._run(work)
+
+    async def transact(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        """Run `work` in one transaction; again from its start if PostgreSQL chose it to give way.
+
+        Raises StoreDown as `fetch` does.
+        """
+
+        async def transaction(connection: asyncpg.Connection) -> T:
+            async with connection.transaction():
+                return await work(connection)
+
+        return await self._run(transaction)
+
+    async def _run(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        async with self._turn:
+            for attempt in range(_ATTEMPTS):
+                connection = await self._get()
+                try:
+                    return await work(connection)
+                except _ROLLED_BACK:
+                    await asyncio.sleep(0.01 * 2**attempt * random.random())  # noqa: S311
+                except CONNECTION_ERRORS as error:
+                    self.drop()
+                    raise StoreDown(f"PostgreSQL: {error or type(error).__name__}") from error
+            raise StoreDown("PostgreSQL: another transaction always took precedence")
+
+    async def _get(self) -> asyncpg.Connection:
         connection = self._connection
         if connection is None or connection.is_closed():
             connection = await self._database.connect(
@@ -64,28 +123,6 @@ class HotConnection:
             )
             self._connection = connection
         return connection
-
-    async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
-        """Run one statement in a transaction of its own.
-
-        Raises StoreDown if the connection fails; whether the statement took effect is then unknown.
-        """
-        connection = await self.get()
-        try:
-            return await connection.fetch(query, *args)
-        except CONNECTION_ERRORS as error:
-            self.drop()
-            raise StoreDown(f"PostgreSQL: {error}") from error
-
-    async def transact(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
-        """Run `work` in one transaction. Raises StoreDown as `fetch` does."""
-        connection = await self.get()
-        try:
-            async with connection.transaction():
-                return await work(connection)
-        except CONNECTION_ERRORS as error:
-            self.drop()
-            raise StoreDown(f"PostgreSQL: {error}") from error
 
     def drop(self) -> None:
         """Give up the connection at once, in whatever state it is."""
@@ -98,11 +135,14 @@ class Database:
     """Where the data is, and how to connect to it."""
 
     def __init__(self, source: Callable[[], Awaitable[dict[str, Any]]]) -> None:
-        """`source` returns the arguments of asyncpg.connect; it is asked again after a failure, so that it can revive a server."""
+        """`source` returns the arguments of asyncpg.connect; it is asked again after a failure, so
+        that it can revive a server.
+        """
         self._source = source
         self._arguments: dict[str, Any] | None = None
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
+        self.hot: weakref.WeakSet[HotConnection] = weakref.WeakSet()
 
     async def connect(self, **options: Any) -> asyncpg.Connection:
         """A new connection. Raises StoreDown when there is none to be had now."""
@@ -128,20 +168,27 @@ class Database:
         return self._pool
 
     async def run(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
-        """Run `work` in one transaction on a connection with PostgreSQL's own plans: reports and administration."""
+        """Run `work` in one transaction on a connection with PostgreSQL's own plans: reports and
+        administration.
+
+        Raises StoreDown if the connection fails; whether the transaction took effect is then
+        unknown.
+        """
         pool = await self._get_pool()
         try:
             async with pool.acquire(timeout=10) as connection, connection.transaction():
                 return await work(cast("asyncpg.Connection", connection))
         except CONNECTION_ERRORS as error:
-            raise StoreDown(f"PostgreSQL: {error}") from error
+            raise StoreDown(f"PostgreSQL: {error or type(error).__name__}") from error
 
     async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
         """One statement by `run`."""
         return await self.run(lambda connection: connection.fetch(query, *args))
 
     async def close(self) -> None:
-        """Close the pool. Hot connections belong to their tasks."""
+        """Give up the pool and all hot connections."""
         if self._pool is not None:
             self._pool.terminate()
             self._pool = None
+        for connection in list(self.hot):
+            connection.drop()
