@@ -1,4 +1,5 @@
-"""The composition root: which parts a process has, the order in which they start, and the order in which they end.
+"""The composition root: which parts a process has, the order in which they start, and the order in
+which they end.
 
 A process is a node with one or more roles: `api` takes requests, `sms` runs the SMPP links, `mail` sends forwards. One process with all of
 them is the default. A part that fails in a way that it does not handle itself ends the process: every promise is in the database, and a
@@ -21,7 +22,6 @@ from gateway.channels.mail import MailLink
 from gateway.channels.smpp import SmppLink
 from gateway.channels.states import LinkStates
 from gateway.dispatch.acceptance import Acceptance
-from gateway.dispatch.cancel import CancelResult, cancel
 from gateway.dispatch.depths import Depths
 from gateway.dispatch.feeder import Feeder
 from gateway.dispatch.flights import Flights
@@ -32,11 +32,11 @@ from gateway.dispatch.recovery import Recovery
 from gateway.dispatch.routes import Routes
 from gateway.dispatch.settle import Settler
 from gateway.dispatch.upkeep import Upkeep
-from gateway.errors import GatewayError
+from gateway.errors import Fenced, GatewayError, StoreDown
 from gateway.ids import IdSource, wall_ms
 from gateway.inbound.texts import Texts
 from gateway.observe.metrics import Metrics
-from gateway.store.database import Database, HotConnection
+from gateway.store.database import HotConnection
 from gateway.store.directory import Directory
 from gateway.store.nodes import Node, default_name, lock_name, register
 from gateway.store.opening import open_store
@@ -48,6 +48,7 @@ ROLES = ("api", "sms", "mail")
 MAIL = "mail"
 """The name of the operator's mail account as a link and as a route."""
 
+SWEEP_S = 5.0
 DRAIN_S = 5.0
 """How long SIGTERM waits for what is under way."""
 
@@ -70,7 +71,9 @@ class Gateway:
         self._lock: int | None = None
 
     async def start(self) -> None:
-        """Open the store, become a node, and start every part. Raises GatewayError with what to do."""
+        """Open the store, become a node, and start every part. Raises GatewayError with what to
+        do.
+        """
         settings = self.settings
         self._database, self._release = await open_store(settings.store)
         name = settings.node.name or default_name(self.roles)
@@ -92,7 +95,8 @@ class Gateway:
             self.url = self._api.url
         self._is_ready = True
 
-    # Parts -----------------------------------------------------------------------------------------------------------
+    # Parts
+    # -----------------------------------------------------------------------------------------------------------
 
     def _hot(self, name: str) -> HotConnection:
         return HotConnection(self._database, name)
@@ -104,12 +108,16 @@ class Gateway:
         routes = Routes((row["route"], row["lane"], row["rank"]) for row in times)
         self._link_ids: dict[str, int] = {}
         self._route_ids: dict[str, int] = {}
-        ways = [(link.name, link.kind) for link in self.settings.links]
+        ways: list[tuple[str, str]] = [(link.name, link.kind) for link in self.settings.links]
         if self.settings.mail.is_on:
             ways.append((MAIL, MAIL))
         for name, kind in ways:
-            self._link_ids[name] = (await self._database.fetch(nodes["put_link"], name, kind))[0]["id"]
-            self._route_ids[name] = (await self._database.fetch(nodes["put_route"], name, kind))[0]["id"]
+            self._link_ids[name] = (await self._database.fetch(nodes["put_link"], name, kind))[0][
+                "id"
+            ]
+            self._route_ids[name] = (await self._database.fetch(nodes["put_route"], name, kind))[0][
+                "id"
+            ]
         for row in await self._database.fetch(nodes["routes"]):
             routes.get(row["id"], row["name"]).has_link = row["name"] in self._route_ids
         return routes
@@ -175,15 +183,16 @@ class Gateway:
 
     async def _build_links(self) -> None:
         self._texts = Texts(
-            self._hot("texts"),
+            self.settings,
+            self._database,
+            self._directory,
             self._ids,
             self._routes,
-            self._directory,
-            self.settings,
             mail_route=self._route_ids.get(MAIL),
-            metrics=self._metrics,
+            clock=asyncio.get_running_loop().time,
             may_write=self._node.may_write,
             on_queued=self._notifier.queued,
+            count=self._count_text,
         )
         if "sms" in self.roles:
             for settings in self.settings.links:
@@ -202,14 +211,29 @@ class Gateway:
                 self._add_link(link, self._route_ids[settings.name])
         if "mail" in self.roles and self.settings.mail.is_on:
             mail = MailLink(
-                self.settings,
+                self.settings.mail,
+                self.settings.limits,
                 self._link_ids[MAIL],
-                settler=self._settler,
                 database=self._database,
-                directory=self._directory,
+                settler=self._settler,
                 wall=time.time,
             )
             self._add_link(mail, self._route_ids[MAIL])
+
+    def _count_text(self, _link: int, outcome: str) -> None:
+        if outcome in ("reply", "unrouted"):
+            self._metrics.replies.inc()
+        if outcome == "unrouted":
+            self._metrics.replies_unrouted.inc()
+
+    async def _sweep_texts(self) -> None:
+        """Deliver long texts that stay incomplete, every few seconds."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            try:
+                await self._texts.sweep(wall_ms())
+            except (StoreDown, Fenced) as error:
+                log.debug("the sweep of incomplete texts waits: %s", error)
 
     def _add_link(self, link: SmppLink | MailLink, route: int) -> None:
         feeder = Feeder(
@@ -231,11 +255,6 @@ class Gateway:
         self._feeders.append(feeder)
 
     def _api_context(self) -> ApiContext:
-        async def cancel_message(shop: int | None, id_: int) -> CancelResult:
-            return await cancel(
-                self._database, shop, id_, now_ms=wall_ms(), event_id=self._ids.next()
-            )
-
         return ApiContext(
             settings=self.settings,
             directory=self._directory,
@@ -244,7 +263,7 @@ class Gateway:
             database=self._database,
             depths=self._depths,
             metrics=self._metrics,
-            cancel=cancel_message,
+            ids=self._ids,
             has_link=lambda route: self._routes.get(route).has_link,
             readiness=self._unready,
         )
@@ -258,7 +277,8 @@ class Gateway:
             reasons.append("the database has not renewed this node's lease")
         return reasons
 
-    # Life ------------------------------------------------------------------------------------------------------------
+    # Life
+    # ------------------------------------------------------------------------------------------------------------
 
     def _start_tasks(self) -> None:
         parts: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = [
@@ -268,13 +288,16 @@ class Gateway:
             ("settler", self._settler.run),
             ("receipts", self._receipts.run),
             ("texts", self._texts.run),
+            ("incomplete texts", self._sweep_texts),
             ("upkeep", self._upkeep.run),
             ("notifier", self._notifier.run),
             ("depths", self._depths.run),
             ("link states", LinkStates(self._database, self._links, self._node.id).run),
         ]
         parts += [(f"feeder {link.name}", feeder.run) for link, feeder in self._pairs()]
-        parts += [(f"link {link.name}", link.run) for link in self._links]
+        parts += [
+            (f"link {link.name}", link.run) for link in self._links if isinstance(link, SmppLink)
+        ]
         for name, run in parts:
             self._tasks.append(asyncio.create_task(self._watch(name, run), name=name))
 
@@ -291,25 +314,35 @@ class Gateway:
             self.failed.set()
 
     async def stop(self) -> None:
-        """End in order: no new requests, no new claims, answers for what is under way, and all of it written down."""
+        """End in order: no new requests, no new claims, answers for what is under way, and all of
+        it written down.
+        """
         self._is_stopping = True
         deadline = asyncio.get_running_loop().time() + DRAIN_S
         if self._api is not None:
             await self._api.stop()
         for feeder in self._feeders:
             feeder.stop()
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._texts.drained()
+        except TimeoutError:
+            log.warning("some texts from phones were not stored: their carriers send them again")
         await asyncio.gather(*(link.drain(deadline) for link in self._links))
         try:
             async with asyncio.timeout_at(deadline + 1.0):
                 await self._settler.drained()
         except TimeoutError:
-            log.warning("the store did not take the last outcomes: they are resolved at the next start")
+            log.warning(
+                "the store did not take the last outcomes: they are resolved at the next start"
+            )
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._leave()
 
     async def _leave(self) -> None:
+        self._texts.close()
         await self._node.leave()
         self._directory.close()
         await self._database.close()

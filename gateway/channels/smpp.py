@@ -20,10 +20,6 @@ from gateway.dispatch.flights import Outgoing
 from gateway.dispatch.settle import Settler
 from gateway.model import Cause, EventKind, State
 from protocols.errors import LocalProtocolError
-from protocols.sms.encoding import Encoding
-from protocols.sms.message_ids import normal_form
-from protocols.sms.receipts import Receipt, parse
-from protocols.sms.segment import segments
 from protocols.smpp import (
     Answered,
     BindKind,
@@ -42,6 +38,10 @@ from protocols.smpp import (
     encode_submit_body,
 )
 from protocols.smpp.connection import SmppConnection, connect
+from protocols.sms.encoding import Encoding
+from protocols.sms.message_ids import normal_form
+from protocols.sms.receipts import Receipt, parse
+from protocols.sms.segment import segments
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,8 @@ Respond = Callable[[int], None]
 
 _TON_NETWORK = 3
 _SHORT_CODE_DIGITS = 6
+_UNBOUND = ("unbound", "the peer unbound")
+"""Reasons of a session's end in good order."""
 
 
 class TakesReceipts(Protocol):
@@ -68,8 +70,12 @@ class TakesTexts(Protocol):
     def session_began(self, link: int, session: int) -> None:
         """The link is bound."""
 
-    def session_ended(self, link: int, session: int) -> None:
-        """The bind is gone."""
+    def session_ended(
+        self, link: int, session: int, *, quiet_s: float = 0.0, is_clean: bool = False
+    ) -> None:
+        """The bind is gone, `quiet_s` after the carrier was last heard. `is_clean`: by an
+        unbind.
+        """
 
 
 class Lease(Protocol):
@@ -134,10 +140,13 @@ class SmppLink:
         self._pump_timer: asyncio.TimerHandle | None = None
         self._ended = asyncio.Event()
 
-    # What dispatch asks ----------------------------------------------------------------------------------------------
+    # What dispatch asks
+    # ----------------------------------------------------------------------------------------------
 
     def room(self) -> int:
-        """Messages that it would take now: the window's free places, and 20 ms of its traffic; never more than its pace allows."""
+        """Messages that it would take now: the window's free places, and 20 ms of its traffic;
+        never more than its pace allows.
+        """
         if self._session is None or not self._is_bound or self._is_draining:
             return 0
         now = self._loop.time()
@@ -166,7 +175,9 @@ class SmppLink:
         self._pump()
 
     def _encode(self, message: Outgoing) -> list[tuple[int, bytes]]:
-        """The submit_sm bodies of the segments that were not answered yet, last first, to be popped."""
+        """The submit_sm bodies of the segments that were not answered yet, last first, to be
+        popped.
+        """
         encoding = message.encoding & ~WIDE_REFERENCE
         parts = segments(
             message.body,
@@ -199,12 +210,18 @@ class SmppLink:
         bodies.reverse()
         return bodies
 
-    # Sending ---------------------------------------------------------------------------------------------------------
+    # Sending
+    # ---------------------------------------------------------------------------------------------------------
 
     def _pump(self) -> None:
         """Hand segments to the socket while window, pace and the socket allow."""
         session, connection = self._session, self._connection
-        if session is None or connection is None or not self._is_bound or not connection.is_writable:
+        if (
+            session is None
+            or connection is None
+            or not self._is_bound
+            or not connection.is_writable
+        ):
             return
         now = self._loop.time()
         if self._throttle.is_paused(now):
@@ -281,7 +298,8 @@ class SmppLink:
             if message.waiting:
                 self._settler.returned(message)
 
-    # The session -----------------------------------------------------------------------------------------------------
+    # The session
+    # -----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Stay bound until told to drain. Never raises for what the carrier does."""
@@ -352,6 +370,8 @@ class SmppLink:
 
     def _on_events(self, events: list[Event]) -> None:
         for event in events:
+            if type(event) is not Closed:
+                self._heard = self._loop.time()
             if type(event) is Answered:
                 self._on_answered(event)
             elif type(event) is Received:
@@ -369,7 +389,9 @@ class SmppLink:
         self._call_for_more()
 
     def _call_for_more(self) -> None:
-        """Ask for messages when a good part of the room is free: claims in batches cost less than one by one."""
+        """Ask for messages when a good part of the room is free: claims in batches cost less than
+        one by one.
+        """
         session = self._session
         if session is not None and self.room() * 4 >= min(session.window, self._throttle.window):
             self.on_room()
@@ -377,7 +399,12 @@ class SmppLink:
     def _on_closed(self, event: Closed) -> None:
         if self._is_bound:
             self._error = event.reason
-            self._texts.session_ended(self.id, self._sessions)
+            self._texts.session_ended(
+                self.id,
+                self._sessions,
+                quiet_s=self._loop.time() - self._heard,
+                is_clean=event.reason in _UNBOUND,
+            )
         cause = Cause.TIMEOUT if "response" in event.reason else Cause.CUT
         self._is_bound = False
         self._session = self._connection = None
@@ -402,10 +429,13 @@ class SmppLink:
         else:
             self._texts.text(self.id, self._sessions, message, respond)
 
-    # Ending ----------------------------------------------------------------------------------------------------------
+    # Ending
+    # ----------------------------------------------------------------------------------------------------------
 
     async def drain(self, deadline: float) -> None:
-        """Send nothing more, wait for the answers that are due until `deadline` (loop time), and unbind."""
+        """Send nothing more, wait for the answers that are due until `deadline` (loop time), and
+        unbind.
+        """
         self._is_draining = True
         self._return_waiting()
         session, connection = self._session, self._connection
@@ -422,7 +452,9 @@ class SmppLink:
                     log.info("link %s: the carrier does not answer the unbind", self.name)
         self._ended.set()
 
-    def _set_state(self, state: Any, error: str | None = None, retry_s: float | None = None) -> None:
+    def _set_state(
+        self, state: Any, error: str | None = None, retry_s: float | None = None
+    ) -> None:
         now = self._wall()
         next_try = None if retry_s is None else now + retry_s
         rate = self._meter.update(self._loop.time())
@@ -430,5 +462,7 @@ class SmppLink:
 
 
 def concatenation_reference(id_: int) -> int:
-    """The 16 bits that mark the segments of one text: from the message id, so that a resend uses the same."""
+    """The 16 bits that mark the segments of one text: from the message id, so that a resend uses
+    the same.
+    """
     return (id_ ^ id_ >> 16 ^ id_ >> 32 ^ id_ >> 48) & 0xFFFF

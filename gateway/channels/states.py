@@ -1,4 +1,6 @@
-"""Writes down what each link of this node is doing, for `gateway queue` and the API, which may ask another process."""
+"""Writes down what each link of this node is doing, for `gateway queue` and the API, which may ask
+another process.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ SQL = load("nodes")
 
 LOOK_S = 0.5
 REPEAT_S = 10.0
-"""How often a state that has not changed is written again, so that its age tells whether the node lives."""
+"""How often a state that has not changed is written again, so that its age tells whether the node
+lives.
+"""
 
 
 class HasState(Protocol):

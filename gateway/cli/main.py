@@ -18,7 +18,7 @@ from gateway import __version__
 from gateway.cli.frame import CommandError
 from gateway.cli.output import paint
 
-COMMANDS = ("check", "key", "migrate", "number", "serve", "shop")
+COMMANDS = ("check", "demo", "key", "migrate", "number", "serve", "shop")
 """Modules of `gateway.cli` that register a command; a `-` in its name is `_` in the module's."""
 
 

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from gateway.app import ROLES, Gateway, check_roles
@@ -48,9 +49,17 @@ async def run(args: argparse.Namespace) -> int:
         return await serve(gateway)
 
 
-async def serve(gateway: Gateway) -> int:
-    """Start, say so on standard output, and stop in order when told."""
-    told = asyncio.Event()
+async def serve(
+    gateway: Gateway,
+    *,
+    began: Callable[[], Awaitable[None]] | None = None,
+    ended: asyncio.Event | None = None,
+) -> int:
+    """Start, say so on standard output, and stop in order when told by a signal or by `ended`.
+
+    `began` is called once the gateway accepts, instead of saying so; its failure ends it all.
+    """
+    told = ended or asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -65,10 +74,17 @@ async def serve(gateway: Gateway) -> int:
     except GatewayError as error:
         await gateway.abandon()
         raise CommandError(str(error), "gateway check tells more") from error
-    print(f"ready {gateway.url}".rstrip(), flush=True)
+    story: asyncio.Future[None] | None = None
+    if began is None:
+        print(f"ready {gateway.url}".rstrip(), flush=True)
+    else:
+        story = asyncio.ensure_future(began())
+        story.add_done_callback(lambda done: told.set() if done.exception() else None)
     waits = [asyncio.create_task(event.wait()) for event in (told, gateway.failed)]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:
         wait.cancel()
     await gateway.stop()
+    if story is not None and story.done():
+        story.result()
     return 1 if gateway.failed.is_set() else 0
