@@ -1,9 +1,9 @@
-"""The composition root: which parts a process has, the order in which they start, and the order in
-which they end.
+"""The composition root: which parts a process has, and the order in which they start and end.
 
-A process is a node with one or more roles: `api` takes requests, `sms` runs the SMPP links, `mail` sends forwards. One process with all of
-them is the default. A part that fails in a way that it does not handle itself ends the process: every promise is in the database, and a
-fresh start keeps it better than half a process.
+A process is a node with one or more roles: `api` takes requests, `sms` runs the SMPP links, `mail`
+sends forwards. One process with all of them is the default. A part that fails in a way that it does
+not handle itself ends the process: every promise is in the database, and a fresh start keeps it
+better than half a process.
 """
 
 from __future__ import annotations
@@ -95,8 +95,7 @@ class Gateway:
             self.url = self._api.url
         self._is_ready = True
 
-    # Parts
-    # -----------------------------------------------------------------------------------------------------------
+    # Parts ---------------------------------------------------------------------------------------
 
     def _hot(self, name: str) -> HotConnection:
         return HotConnection(self._database, name)
@@ -277,8 +276,7 @@ class Gateway:
             reasons.append("the database has not renewed this node's lease")
         return reasons
 
-    # Life
-    # ------------------------------------------------------------------------------------------------------------
+    # Life ----------------------------------------------------------------------------------------
 
     def _start_tasks(self) -> None:
         parts: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = [

@@ -1,7 +1,8 @@
 """An SMPP link: we are the ESME, bound to a carrier's SMSC as a transceiver.
 
-It connects, binds and stays bound; sends what it is given within window, pace and the carrier's patience; tells the settler what became of each
-segment; and passes receipts and texts from phones on, to be acknowledged only when they are stored.
+It connects, binds and stays bound; sends what it is given within window, pace and the carrier's
+patience; tells the settler what became of each segment; and passes receipts and texts from phones
+on, to be acknowledged only when they are stored.
 """
 
 from __future__ import annotations
@@ -139,9 +140,11 @@ class SmppLink:
         self._is_draining = False
         self._pump_timer: asyncio.TimerHandle | None = None
         self._ended = asyncio.Event()
+        self._answers = asyncio.Event()
+        self._heard = now
+        self._error = ""
 
-    # What dispatch asks
-    # ----------------------------------------------------------------------------------------------
+    # What dispatch asks --------------------------------------------------------------------------
 
     def room(self) -> int:
         """Messages that it would take now: the window's free places, and 20 ms of its traffic;
@@ -210,8 +213,7 @@ class SmppLink:
         bodies.reverse()
         return bodies
 
-    # Sending
-    # ---------------------------------------------------------------------------------------------------------
+    # Sending -------------------------------------------------------------------------------------
 
     def _pump(self) -> None:
         """Hand segments to the socket while window, pace and the socket allow."""
@@ -298,8 +300,7 @@ class SmppLink:
             if message.waiting:
                 self._settler.returned(message)
 
-    # The session
-    # -----------------------------------------------------------------------------------------------------
+    # The session ---------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Stay bound until told to drain. Never raises for what the carrier does."""
@@ -385,6 +386,9 @@ class SmppLink:
                 self._error = describe(event.status)
             elif isinstance(event, Closed):
                 self._on_closed(event)
+        if self._is_draining:
+            self._answers.set()
+            return
         self._pump()
         self._call_for_more()
 
@@ -429,8 +433,7 @@ class SmppLink:
         else:
             self._texts.text(self.id, self._sessions, message, respond)
 
-    # Ending
-    # ----------------------------------------------------------------------------------------------------------
+    # Ending --------------------------------------------------------------------------------------
 
     async def drain(self, deadline: float) -> None:
         """Send nothing more, wait for the answers that are due until `deadline` (loop time), and
@@ -440,8 +443,11 @@ class SmppLink:
         self._return_waiting()
         session, connection = self._session, self._connection
         if session is not None and connection is not None and self._is_bound:
-            while session.pending and self._loop.time() < deadline and self._is_bound:
-                await asyncio.sleep(0.01)
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._until_answered(session)
+            except TimeoutError:
+                log.info("link %s: %d answers did not come in time", self.name, session.pending)
             if self._is_bound:
                 session.unbind(self._loop.time())
                 connection.flush()
@@ -451,6 +457,12 @@ class SmppLink:
                 except TimeoutError:
                     log.info("link %s: the carrier does not answer the unbind", self.name)
         self._ended.set()
+
+    async def _until_answered(self, session: Session) -> None:
+        """Wait until the carrier owes no answer, or is gone."""
+        while session.pending and self._is_bound:
+            self._answers.clear()
+            await self._answers.wait()
 
     def _set_state(
         self, state: Any, error: str | None = None, retry_s: float | None = None
