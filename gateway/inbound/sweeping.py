@@ -25,6 +25,8 @@ _ROWS_AT_ONCE: Final = 5_000
 class Sweeper:
     """Uses the pool of the database: nothing here is on the way of a text."""
 
+    incomplete_max = INCOMPLETE_MAX
+
     def __init__(self, database: Database, store: ReplyStore, reassembly_s: float) -> None:
         """`reassembly_s`: how long the first part of a text waits for the others."""
         self._database = database
@@ -38,11 +40,10 @@ class Sweeper:
         while rows := await self._database.fetch(SQL["overdue_groups"], before_ms, _ROWS_AT_ONCE):
             made += await self._deliver_all(rows, now_ms)
         for link, texts in await self._database.fetch(SQL["count_groups"]):
-            if texts > INCOMPLETE_MAX:
+            if texts > self.incomplete_max:
                 log.warning("link %d: %d incomplete texts; the oldest are delivered", link, texts)
-                rows = await self._database.fetch(
-                    SQL["oldest_groups"], link, texts - INCOMPLETE_MAX
-                )
+                excess = texts - self.incomplete_max
+                rows = await self._database.fetch(SQL["oldest_groups"], link, excess)
                 made += await self._deliver_all(rows, now_ms)
         return made
 

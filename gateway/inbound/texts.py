@@ -25,7 +25,7 @@ from gateway.ids import IdSource, created_ms, lowest_at, wall_ms
 from gateway.inbound.addresses import Addresses
 from gateway.inbound.copies import COPY_WINDOW_S, KEPT_S, Copies, Entry
 from gateway.inbound.replies import SQL, Group, NewPart, Reply, ReplyStore, is_of_row
-from gateway.inbound.sweeping import INCOMPLETE_MAX, Sweeper
+from gateway.inbound.sweeping import Sweeper
 from gateway.store.database import Database, HotConnection
 from gateway.store.directory import Directory, Number
 from protocols.smpp import Message
@@ -234,7 +234,7 @@ class Texts:
         for link in {item.link for item in batch} & self._unread:
             await self._read_copies(link)
         await self._commit(batch)
-        if self._parts_stored >= INCOMPLETE_MAX:
+        if self._parts_stored >= self._sweeper.incomplete_max:
             self._parts_stored = 0
             self._announce(await self._sweeper.deliver(wall_ms()))
 

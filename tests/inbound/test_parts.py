@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from gateway.inbound import sweeping
+from gateway.inbound.sweeping import Sweeper
 from gateway.store.database import Database
 from tests.inbound.parts import (
     SETTINGS,
@@ -120,14 +120,25 @@ async def test_too_many_incomplete_texts_are_delivered_early(
     store: Database, node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The oldest go first, as they are, and the bound holds after the sweep."""
-    monkeypatch.setattr(sweeping, "INCOMPLETE_MAX", 3)
+    monkeypatch.setattr(Sweeper, "incomplete_max", 3)
     carrier = Carrier(node.texts)
     for reference in range(5):
         carrier.deliver(part(f"text {reference}", 1, 2, reference=reference))
         await carrier.answered(reference + 1)
-        await store.fetch("UPDATE mo_part SET at_ms = at_ms - 1000")
     await node.texts.sweep(now_ms())
     assert await bodies(store) == ["text 0[…]", "text 1[…]"]
+
+
+async def test_a_flood_of_incomplete_texts_needs_no_sweep_to_be_bounded(
+    store: Database, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Storing them looks after the bound by itself."""
+    monkeypatch.setattr(Sweeper, "incomplete_max", 3)
+    carrier = Carrier(node.texts)
+    carrier.deliver(*(part(f"text {n}", 1, 2, reference=n, sequence=n + 1) for n in range(10)))
+    await carrier.answered(10)
+    await node.texts.drained()
+    assert await bodies(store) == [f"text {n}[…]" for n in range(7)]
 
 
 async def test_an_incomplete_text_that_cannot_be_stored_is_dropped_alone(

@@ -22,8 +22,8 @@ INSERT INTO mo_part SELECT 1, 'p' || n, 'n', 1, 2, 1, 'd', 'x', 0, n, CASE WHEN 
 FROM generate_series(1, 3000) n;
 INSERT INTO contact (shop, phone) SELECT 1, 'p' || n FROM generate_series(1, 3000) n;
 INSERT INTO mo_seen SELECT n, n % 3, 'd' FROM generate_series(1, 3000) n;
-INSERT INTO message (id, shop, route, rank, place, channel, category, encoding, segments, expires_ms,
-                     sender, target, body)
+INSERT INTO message (id, shop, route, rank, place, channel, category, encoding, segments,
+                     expires_ms, sender, target, body)
 SELECT n, 1, 1, 0, 1, 1, 1, 0, 1, 1, 'n', 'p' || n, 'b' FROM generate_series(1, 3000) n;
 """
 
