@@ -48,6 +48,9 @@ ROLES = ("api", "sms", "mail")
 MAIL = "mail"
 """The name of the operator's mail account as a link and as a route."""
 
+CLAIM_CONNECTIONS = 4
+"""Connections that the links share to claim: a claim takes a millisecond, and links may be many."""
+
 SWEEP_S = 5.0
 DRAIN_S = 5.0
 """How long SIGTERM waits for what is under way."""
@@ -193,6 +196,7 @@ class Gateway:
             on_queued=self._notifier.queued,
             count=self._count_text,
         )
+        self._claims = [self._hot(f"claims {n}") for n in range(CLAIM_CONNECTIONS)]
         if "sms" in self.roles:
             for settings in self.settings.links:
                 id_ = self._link_ids[settings.name]
@@ -238,7 +242,7 @@ class Gateway:
         feeder = Feeder(
             link,
             [self._routes.get(route)],
-            connection=self._hot(f"claims {link.name}"),
+            connection=self._claims[len(self._feeders) % CLAIM_CONNECTIONS],
             directory=self._directory,
             ids=self._ids,
             routes=self._routes,

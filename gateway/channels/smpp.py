@@ -261,12 +261,12 @@ class SmppLink:
     def _on_answered(self, event: Answered) -> None:
         message, segment = cast("tuple[Outgoing, int]", event.context)
         self._meter.add()
-        had = len(message.waiting)
         if event.status == 0:
             self._throttle.accepted()
             carrier = normal_form(event.message_id) if event.message_id else None
             self._settler.sent(message, segment, self.id, carrier)
             return
+        self._segments_waiting -= len(message.waiting)  # a refusal drops what was still to be sent
         error = describe(event.status)
         kind = disposition(event.status)
         if kind is Disposition.THROTTLE:
@@ -277,7 +277,6 @@ class SmppLink:
             self._settler.again(message, segment, EventKind.RETRIED, error, delay_s)
         else:
             self._settler.refused(message, segment, self.id, error)
-        self._segments_waiting -= had - len(message.waiting)
 
     def _on_throttled(self, error: str) -> None:
         now = self._loop.time()
