@@ -18,7 +18,19 @@ from gateway import __version__
 from gateway.cli.frame import CommandError
 from gateway.cli.output import paint
 
-COMMANDS = ("check", "demo", "key", "migrate", "number", "serve", "shop")
+COMMANDS = (
+    "check",
+    "demo",
+    "health",
+    "key",
+    "message",
+    "migrate",
+    "number",
+    "queue",
+    "send",
+    "serve",
+    "shop",
+)
 """Modules of `gateway.cli` that register a command; a `-` in its name is `_` in the module's."""
 
 
