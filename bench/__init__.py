@@ -1,0 +1,3 @@
+"""Benchmarks: `python -m bench --help`."""
+
+from __future__ import annotations
