@@ -50,6 +50,8 @@ class Addresses:
 
     def _readable(self, given: str, ton: int) -> str | None:
         """E.164, or None: international and national reading, the likelier one first."""
+        if any(c.isalpha() for c in given):
+            return None
         digits = _digits(given)
         forms = [f"+{digits}", digits]
         if ton == TON_NATIONAL:
