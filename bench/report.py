@@ -6,9 +6,9 @@ from typing import Any
 
 _HEAD = (
     f"{'load':28}{'conns':>6}{'accepted/s':>11}{'submit_sm/s':>12}{'committed/s':>12}"
-    f"{'answer p50/p99':>16}{'to submit_sm':>15}{'gateway':>9}{'PG':>7}{'WAL':>7}{'sync':>7}"
+    f"{'answer p50/p99':>16}{'to submit_sm':>15}{'gateway':>9}{'PG':>7}{'WAL':>7}{'direct':>8}{'sync':>6}"
 )
-_UNITS = f"{'':69}{'ms':>16}{'p50/p99 ms':>15}{'us/msg':>9}{'us/msg':>7}{'B/msg':>7}{'us':>7}"
+_UNITS = f"{'':69}{'ms':>16}{'p50/p99 ms':>15}{'us/msg':>9}{'us/msg':>7}{'B/msg':>7}{'%':>8}{'us':>6}"
 
 
 def conditions(machine: dict[str, str]) -> None:
@@ -38,7 +38,7 @@ def load(f: dict[str, Any]) -> None:
     print(
         f"{f['scenario']:28}{f['connections']:>6}{f['accepted_per_s']:>11,.0f}{f['submitted_per_s']:>12,.0f}"
         f"{committed:>12}{answer:>16}{direct:>15}{f['gateway_us']:>9.1f}{f['postgres_us']:>7.1f}"
-        f"{f['wal_bytes']:>7.0f}{f['sync_median_us']:>7.0f}",
+        f"{f['wal_bytes']:>7.0f}{100 * f['direct']:>8.1f}{f['sync_median_us']:>6.0f}",
         flush=True,
     )
     if f["faults"]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.driver import Load, Result
 from bench.machine import Sync, family_s, measure_sync, processor_s
+from bench.people import KNOWN
 from bench.site import (
     BenchmarkError,
     Process,
@@ -26,8 +27,10 @@ from bench.site import (
     running_smsc,
 )
 
-WARM_UP = 3_000
+WARM_UP = KNOWN
 _DRAIN_S = 60.0
+DIRECT = "SELECT count(*) FROM message WHERE id > $1 AND place = 2"
+"""Messages that were handed to the link from memory, past the queue."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Figures:
     gateway_us: float
     postgres_us: float
     wal_bytes: float
+    direct: float
     sync_median_us: float
     faults: dict[str, int] = field(default_factory=dict)
 
@@ -135,7 +139,9 @@ async def measure(site: Site, scenario: Scenario, first: int) -> Figures:
         if scenario.has_receipts:
             done_ns = await _last_commit_ns(site, lowest, scenario.messages, wall)
         after = await _Meters.read(site, bench.gateway)
-        return _figures(scenario, result, bench.smsc, before, after, sync, done_ns, faults)
+        figures = _figures(scenario, result, bench.smsc, before, after, sync, done_ns, faults)
+        figures.direct = await site.value(DIRECT, lowest) / scenario.messages
+        return figures
 
 
 def _figures(
@@ -167,6 +173,7 @@ def _figures(
         gateway_us=(after.gateway_s - before.gateway_s) * 1e6 / n,
         postgres_us=(after.postgres_s - before.postgres_s) * 1e6 / n,
         wal_bytes=(after.lsn - before.lsn) / n,
+        direct=0.0,
         sync_median_us=sync.median_us,
         faults=faults,
     )
