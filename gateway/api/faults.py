@@ -63,7 +63,7 @@ def _fields(struct: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo
 
 def unknown_field(name: str, known: Iterable[str], path: str = "") -> Fault:
     """The fault of a name that is none of those known, with the one that was probably meant."""
-    shown = "".join(c if c.isprintable() else "?" for c in name[:64])
+    shown = "".join(c if c.isprintable() else "?" for c in name[:64]) or '""'
     close = difflib.get_close_matches(shown, list(known), 1)
     hint = f"did you mean `{close[0]}`?" if close else f"known fields: {', '.join(known)}"
     return Fault(f"{path}{shown}", "is not a known field", hint)

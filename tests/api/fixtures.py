@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
-from config.settings import HttpSettings, LimitSettings, Settings, StoreSettings
+from config.settings import HttpSettings, LimitSettings, Settings, SmsSettings, StoreSettings
 from gateway.api.context import ApiContext
 from gateway.api.server import make_app
 from gateway.dispatch.acceptance import Acceptance, Draft, answer, settle_draft
+from gateway.dispatch.depths import Depths
 from gateway.dispatch.intake import Accepted, Idempotency, Outcome
 from gateway.errors import Fault, Refusal, StoreDown
-from gateway.ids import IdSource, wall_ms
+from gateway.ids import IdSource, lowest_at, wall_ms
 from gateway.observe.metrics import Metrics
+from gateway.store.database import Database
 from gateway.store.directory import Key, Number, Shop, hash_token
+from gateway.store.numbers import assign_number
+from gateway.store.shops import add_shop
+from tests.postgres import ConnectParameters
+from tests.store.sample import store_of
 
 Client = TestClient[web.Request, web.Application]
 
@@ -206,6 +213,64 @@ async def api(
 ) -> Api:
     """The API without a database."""
     return await start(make_context(make_settings(tmp_path), NoDatabase()), aiohttp_client)
+
+
+SECRETS = {1: "the sample shop's own words", 2: "the other shop's own words"}
+"""A text that each shop's message and reply hold."""
+MESSAGES = {shop: lowest_at(wall_ms() - 60_000) + shop for shop in SECRETS}
+"""The id of a message of each shop that waits in the store."""
+
+
+async def fill(database: Database) -> None:
+    """Two shops as the directory has them, each with a message that waits and a reply."""
+
+    async def work(connection: asyncpg.Connection) -> None:
+        for shop in (SAMPLE, OTHER):
+            values = {"code": shop.code, "name": shop.name, "main_phone": shop.main_phone}
+            values |= {"contact_email": shop.contact_email, "time_zone": shop.time_zone}
+            added = await add_shop(connection, values, SmsSettings())
+            assert added.id == shop.id
+            number = shop.numbers[0].number
+            await assign_number(connection, number, shop.code, "acme", "smpp", SmsSettings())
+            await connection.execute(
+                "INSERT INTO message (id, shop, route, rank, place, channel, category, encoding,"
+                " segments, expires_ms, sender, target, body, reference)"
+                " VALUES ($1, $2, 1, 1, 1, 1, 1, 0, 1, $3, $4, '+12125550123', $5, 'todo-8812')",
+                MESSAGES[shop.id],
+                shop.id,
+                wall_ms() + 3_600_000,
+                number,
+                SECRETS[shop.id],
+            )
+            await connection.execute(
+                "INSERT INTO queue VALUES (1, 1, $1, $2, 0)", MESSAGES[shop.id], shop.id
+            )
+            await connection.execute(
+                "INSERT INTO reply (id, shop, link, number, phone, body, segments)"
+                " VALUES ($1, $2, 1, $3, '+12125550123', $4, 1)",
+                MESSAGES[shop.id] + 10,
+                shop.id,
+                number,
+                SECRETS[shop.id],
+            )
+
+    await database.run(work)
+
+
+@pytest.fixture
+async def stored_api(
+    database: ConnectParameters,
+    aiohttp_client: Callable[[web.Application], Awaitable[Client]],
+    tmp_path: Path,
+) -> AsyncIterator[Api]:
+    """The API on a store that holds a message and a reply of each shop."""
+    store = store_of(database)
+    await fill(store)
+    context = make_context(make_settings(tmp_path), store)
+    api = await start(context, aiohttp_client)
+    context.depths = Depths(store)
+    yield api
+    await store.close()
 
 
 async def start(

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.api.fixtures import api
+from tests.api.fixtures import api, stored_api
 
-__all__ = ["api"]
+__all__ = ["api", "stored_api"]
