@@ -16,7 +16,7 @@ from gateway.ids import read
 from gateway.model import State
 from gateway.sandbox.submitted import Submitted
 from tests.accounts import check_accounts
-from tests.crash.stage import Client, Stage
+from tests.crash.stage import Stage
 
 POSTERS = 8
 WINDOW = 20
@@ -50,7 +50,6 @@ class Load:
     """Posts that go on while things break: mixed categories, one segment or three, one shop or several."""
 
     stage: Stage
-    client: Client
     random: random.Random
     shops: tuple[str, ...] = ("sample",)
     posts: dict[int, Posted] = field(default_factory=dict)
@@ -97,7 +96,7 @@ class Load:
         mark = f"m{number:06d} "
         text = mark * 40 if segments == 3 else mark + "Your dress is ready."
         to = f"+1212555010{number % 10}"
-        status, body = await self.client.post(
+        status, body = await self.stage.client.post(
             url, posted.shop, text=text, category=category, to=to
         )
         if status == 202:

@@ -33,6 +33,9 @@ ROUNDS = int(os.environ.get("CRASH_ROUNDS", "20"))
 DEADLINE_S = 30.0
 """After this long a test gives up waiting; nothing is measured by it."""
 
+_LINK: dict[str, float] = {
+    "window": 20, "reconnect_min_s": 0.05, "reconnect_max_s": 0.2, "stable_s": 0.1,
+}  # fmt: skip
 _ROOT = Path(str(gateway.__file__)).parents[1]
 _SMS = SmsSettings()
 
@@ -103,29 +106,26 @@ class Stage:
     links: dict[str, SandboxSmsc]
     keys: dict[str, str] = field(default_factory=dict)
     """API key by shop."""
-    settings: str = ""
+    settings: dict[str, float] = field(default_factory=dict)
+    """What links have otherwise than `_LINK`."""
     store: EmbeddedPostgres = field(init=False)
+    client: Client = field(init=False)
     _processes: list[Process] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.store = EmbeddedPostgres(self.folder, os_user=OS_USER)
+        self.client = Client(self)
 
     @property
     def smsc(self) -> SandboxSmsc:
         """The only carrier, or the first."""
         return next(iter(self.links.values()))
 
-    async def start(
-        self, roles: str = "api,sms,mail", name: str = "", extra: str = ""
-    ) -> Process:
-        """Start a gateway and wait until it accepts. `name`: the node's; `extra`: more settings."""
-        return await (await self.begin(roles, name, extra)).ready()
-
-    async def begin(self, roles: str = "api,sms,mail", name: str = "", extra: str = "") -> Process:
-        """Start a gateway."""
+    async def start(self, roles: str = "api,sms,mail") -> Process:
+        """Start a gateway and wait until it accepts."""
         number = len(self._processes) + 1
         config = self.folder / f"gateway-{number}.toml"
-        config.write_text(self._config(name, extra))
+        config.write_text(self._config())
         log = self.folder / f"gateway-{number}.log"
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
@@ -134,21 +134,20 @@ class Stage:
                 cwd=_ROOT, env=_environment(),
             )  # fmt: skip
         self._processes.append(Process(process, log))
-        return self._processes[-1]
+        return await self._processes[-1].ready()
 
-    def _config(self, name: str, extra: str) -> str:
+    def _config(self) -> str:
         lines = [
             "[http]", 'listen = "127.0.0.1:0"', "commit_timeout_s = 3.0",
             "[store]", f'data_dir = "{self.folder}"', f'os_user = "{OS_USER}"',
             "[limits]", "retry_min_s = 0.1", "retry_max_s = 0.5",
-            "[node]", f'name = "{name}"', "lease_s = 2.0",
+            "[node]", "lease_s = 2.0",
         ]  # fmt: skip
         for link, smsc in self.links.items():
             lines += [
                 "[[links]]", f'name = "{link}"', 'host = "127.0.0.1"', f"port = {smsc.port}",
-                'system_id = "lab"', 'password = "lab"', "window = 20",
-                "reconnect_min_s = 0.05", "reconnect_max_s = 0.2", "stable_s = 0.1",
-                extra or self.settings,
+                'system_id = "lab"', 'password = "lab"',
+                *(f"{key} = {value}" for key, value in (_LINK | self.settings).items()),
             ]  # fmt: skip
         return "\n".join(lines)
 
@@ -194,6 +193,7 @@ class Stage:
 
     async def end(self) -> None:
         """Kill what still runs."""
+        await self.client.close()
         for process in self._processes:
             with suppress(ProcessLookupError):
                 process.signal(signal.SIGCONT)
@@ -209,9 +209,9 @@ def _environment() -> dict[str, str]:
 
 @asynccontextmanager
 async def staged(
-    *, links: Iterable[str] = ("acme",), shops: Iterable[str] = ("sample",), settings: str = ""
+    *, links: Iterable[str] = ("acme",), shops: Iterable[str] = ("sample",), **settings: float
 ) -> AsyncIterator[Stage]:
-    """A stage with its store running. Each shop has a number on each link; `settings`: more lines for each link."""
+    """A stage with its store running. Each shop has a number on each link; `settings`: of the links."""
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(data_folder())
         smscs = {}
@@ -223,7 +223,11 @@ async def staged(
         stage = Stage(folder, smscs, settings=settings)
         stack.push_async_callback(stage.end)
         await _furnish(stage, tuple(shops))
-        yield stage
+        try:
+            yield stage
+        except BaseException:
+            print(stage.last_words())
+            raise
 
 
 async def _furnish(stage: Stage, shops: tuple[str, ...]) -> None:
@@ -236,7 +240,9 @@ async def _furnish(stage: Stage, shops: tuple[str, ...]) -> None:
     await connection.close()
     for index, shop in enumerate(shops):
         main = f"+1212555019{index}"
-        await database.run(lambda c: add_shop(c, {**SAMPLE, "code": shop, "main_phone": main}, _SMS))  # noqa: B023
+        await database.run(
+            lambda c: add_shop(c, {**SAMPLE, "code": shop, "main_phone": main}, _SMS)
+        )  # noqa: B023
         for other, link in enumerate(stage.links):
             number = number_of(index, other)
             await database.run(lambda c: assign_number(c, number, shop, link, "smpp", _SMS))  # noqa: B023
@@ -256,7 +262,9 @@ class Client:
         self._stage = stage
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20))
 
-    async def post(self, url: str, shop: str = "sample", **fields: Any) -> tuple[int, dict[str, Any]]:
+    async def post(
+        self, url: str, shop: str = "sample", **fields: Any
+    ) -> tuple[int, dict[str, Any]]:
         """Status and body of the answer. Raises aiohttp.ClientError when there is none."""
         headers = {"Authorization": f"Bearer {self._stage.keys[shop]}"}
         fields.setdefault("to", "+12125550100")

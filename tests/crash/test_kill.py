@@ -10,7 +10,7 @@ import pytest
 
 from gateway.sandbox.submitted import Submitted
 from tests.crash.load import WINDOW, Load, Segment, densest, judge, recorded, repeats, segment_of
-from tests.crash.stage import ROUNDS, Client, staged
+from tests.crash.stage import ROUNDS, staged
 
 pytestmark = pytest.mark.crash
 
@@ -22,8 +22,7 @@ async def test_twenty_kills_lose_nothing_and_repeat_only_what_had_no_answer() ->
     chance = random.Random(seed)
     print(f"CRASH_SEED={seed}")
     async with staged() as stage:
-        client = Client(stage)
-        load = Load(stage, client, chance)
+        load = Load(stage, chance)
         stored: set[Segment] = set()
         lives: list[list[Submitted]] = []
         for _ in range(ROUNDS):
@@ -45,7 +44,6 @@ async def test_twenty_kills_lose_nothing_and_repeat_only_what_had_no_answer() ->
         await stage.drained()
         assert await process.stop() == 0
         await judge(load)
-        await client.close()
         again = repeats(stage.smsc.received)
         print(f"{len(load.accepted)} accepted, {stage.smsc.submits} segments, {len(again)} again")
 
