@@ -23,9 +23,6 @@ from protocols.sms.reassembly import Part, Scheme, is_complete, join
 
 SQL = load("inbound")
 
-_ROW_ERRORS = ("22", "23", "54")
-"""SQLSTATE classes: data, integrity constraints, limits of the program."""
-
 
 @dataclass(frozen=True, slots=True, order=True)
 class Group:
@@ -217,11 +214,6 @@ class ReplyStore:
             *_transposed([(*key, talks[key]) for key in sorted(talks)], 3),
             *_transposed(forwards, 9),
         ]
-
-
-def is_of_row(error: asyncpg.PostgresError) -> bool:
-    """Whether PostgreSQL speaks of a row that it cannot hold; all else is worth another try."""
-    return (error.sqlstate or "")[:2] in _ROW_ERRORS
 
 
 def _texts(rows: list[asyncpg.Record], total: int, is_forced: bool) -> list[list[asyncpg.Record]]:

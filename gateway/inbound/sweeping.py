@@ -9,8 +9,8 @@ import asyncpg
 
 from gateway.ids import lowest_at
 from gateway.inbound.copies import KEPT_S, Copies
-from gateway.inbound.replies import SQL, Group, Reply, ReplyStore, is_of_row
-from gateway.store.database import Database
+from gateway.inbound.replies import SQL, Group, Reply, ReplyStore
+from gateway.store.database import Database, is_row_fault
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Sweeper:
         try:
             return await self._database.run(work)
         except asyncpg.PostgresError as error:
-            if not is_of_row(error):
+            if not is_row_fault(error):
                 raise
             if len(groups) > 1:
                 middle = len(groups) // 2

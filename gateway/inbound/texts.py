@@ -24,9 +24,9 @@ from gateway.errors import Fenced, StoreDown
 from gateway.ids import IdSource, created_ms, lowest_at, wall_ms
 from gateway.inbound.addresses import Addresses
 from gateway.inbound.copies import COPY_WINDOW_S, KEPT_S, Copies, Entry
-from gateway.inbound.replies import SQL, Group, NewPart, Reply, ReplyStore, is_of_row
+from gateway.inbound.replies import SQL, Group, NewPart, Reply, ReplyStore
 from gateway.inbound.sweeping import Sweeper
-from gateway.store.database import Database, HotConnection
+from gateway.store.database import Database, HotConnection, is_row_fault
 from gateway.store.directory import Directory, Number
 from protocols.smpp import Message
 from protocols.smpp.status import ESME_ROK, ESME_RX_R_APPN, ESME_RX_T_APPN
@@ -267,7 +267,7 @@ class Texts:
                     lambda connection: self._store.store(connection, parts, replies, wall_ms())
                 )
         except asyncpg.PostgresError as error:
-            if not is_of_row(error):
+            if not is_row_fault(error):
                 raise
             if len(batch) == 1:
                 self._refuse(batch[0], error)
