@@ -1,4 +1,4 @@
-"""The accounts: every accepted message is in exactly one place, at any moment and whatever has happened."""
+"""The accounts: every accepted message is in exactly one place, whatever has happened."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ UNION ALL SELECT 'flight', unnest(ids) FROM flight
 async def check_accounts(connection: asyncpg.Connection) -> None:
     """Assert that no message is lost and none is in two places.
 
-    A message is in the queue, in `later`, in `hold`, in one flight, or settled by its status rows. A flight lives until all that it
-    holds is answered for, so that a message may be settled in it; and what was settled while it waited (canceled) may still lie
-    where it waited, to be dropped by whoever takes it from there.
+    A message is in the queue, in `later`, in `hold`, in one flight, or settled by its status rows.
+    A flight lives until all that it holds is answered for, so that a message may be settled in it;
+    and what was settled while it waited (canceled) may still lie where it waited, to be dropped by
+    whoever takes it from there.
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         messages = {

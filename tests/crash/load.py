@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import re
 from collections import Counter, defaultdict
@@ -30,6 +31,13 @@ Segment = tuple[int, int]
 """A message by its number in the load, and a segment of it, from 0."""
 
 
+def seeded() -> random.Random:
+    """Chance that can be repeated: by CRASH_SEED, which is printed."""
+    seed = int(os.environ.get("CRASH_SEED") or random.randrange(1 << 30))  # noqa: S311
+    print(f"CRASH_SEED={seed}")
+    return random.Random(seed)  # noqa: S311
+
+
 @dataclass(slots=True)
 class Posted:
     """One post. `id` is None unless it was answered with 202."""
@@ -47,7 +55,7 @@ class Posted:
 
 @dataclass
 class Load:
-    """Posts that go on while things break: mixed categories, one segment or three, one shop or several."""
+    """Posts that go on while things break: of both categories, of one segment or three."""
 
     stage: Stage
     random: random.Random
@@ -145,7 +153,10 @@ def densest(submitted: Iterable[Submitted], stretch_s: float = IN_HAND_S) -> int
 
 
 async def judge(load: Load) -> None:
-    """What holds whatever broke: nothing accepted is lost, no marketing segment goes twice, and the accounts are in order."""
+    """What holds whatever broke.
+
+    Nothing accepted is lost, no marketing segment goes twice, and the accounts are in order.
+    """
     stage = load.stage
     submitted = [one for smsc in stage.links.values() for one in smsc.received]
     sent = sendings(submitted)

@@ -1,4 +1,8 @@
-"""A stage for crash tests: a data folder with one shop or more, simulated carriers in the test's own process, and gateways as processes of their own."""
+"""A stage for crash tests: a store with shops, simulated carriers, and gateways.
+
+The carriers are in the test's own process, so that a test can cut, slow and silence them and sees
+all that they got; the gateways are processes of their own, to be killed.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +51,9 @@ async def eventually(
     """Wait until something that has to be asked for holds."""
     try:
         async with asyncio.timeout(timeout_s):
-            while not await is_true():
+            while True:
+                if await is_true():
+                    return
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise AssertionError(f"not within {timeout_s:g} s: {what}") from None
@@ -211,7 +218,10 @@ def _environment() -> dict[str, str]:
 async def staged(
     *, links: Iterable[str] = ("acme",), shops: Iterable[str] = ("sample",), **settings: float
 ) -> AsyncIterator[Stage]:
-    """A stage with its store running. Each shop has a number on each link; `settings`: of the links."""
+    """A stage with its store running. Each shop has a number on each link.
+
+    `settings`: of the links.
+    """
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(data_folder())
         smscs = {}
@@ -239,15 +249,18 @@ async def _furnish(stage: Stage, shops: tuple[str, ...]) -> None:
     await migrate(connection)
     await connection.close()
     for index, shop in enumerate(shops):
-        main = f"+1212555019{index}"
-        await database.run(
-            lambda c: add_shop(c, {**SAMPLE, "code": shop, "main_phone": main}, _SMS)
-        )  # noqa: B023
-        for other, link in enumerate(stage.links):
-            number = number_of(index, other)
-            await database.run(lambda c: assign_number(c, number, shop, link, "smpp", _SMS))  # noqa: B023
-        stage.keys[shop] = await database.run(lambda c: create_key(c, shop))  # noqa: B023
+        stage.keys[shop] = await database.run(partial(_open_shop, shop, index, tuple(stage.links)))
     await database.close()
+
+
+async def _open_shop(
+    shop: str, index: int, links: tuple[str, ...], connection: asyncpg.Connection
+) -> str:
+    fields = {**SAMPLE, "code": shop, "main_phone": f"+1212555019{index}"}
+    await add_shop(connection, fields, _SMS)
+    for other, link in enumerate(links):
+        await assign_number(connection, number_of(index, other), shop, link, "smpp", _SMS)
+    return await create_key(connection, shop)
 
 
 def number_of(shop: int, link: int = 0) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import random
 import struct
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -14,17 +12,18 @@ import pytest
 from gateway.model import State
 from protocols.smpp import encode_submit_body
 from protocols.smpp import status as s
-from tests.crash.load import WINDOW, Load, judge, repeats
+from tests.crash.load import WINDOW, Load, judge, repeats, seeded
 from tests.crash.stage import ROUNDS, Stage, eventually, number_of, staged
 
 pytestmark = pytest.mark.crash
 
 
 async def test_twenty_cuts_lose_nothing_and_repeat_only_what_had_no_answer() -> None:
-    """Binds that are cut in mid-window under load cost at most a window of repeats each, no text, and no marketing text twice."""
-    seed = int(os.environ.get("CRASH_SEED", random.randrange(1 << 30)))
-    chance = random.Random(seed)
-    print(f"CRASH_SEED={seed}")
+    """Binds cut in mid-window under load cost at most a window of repeats each.
+
+    They cost no text, and no marketing text goes twice.
+    """
+    chance = seeded()
     async with staged() as stage:
         smsc = stage.smsc
         load = Load(stage, chance)
@@ -53,11 +52,13 @@ async def test_twenty_cuts_lose_nothing_and_repeat_only_what_had_no_answer() -> 
 
 
 async def test_a_response_timer_that_runs_out_is_a_bind_cut() -> None:
-    """A carrier that answers no more loses the bind when the response timer has run out: transactional texts go again on the next, marketing
-    texts stay in doubt."""
+    """A carrier that answers no more loses the bind when the response timer has run out.
+
+    Transactional texts go again on the next bind, marketing texts stay in doubt.
+    """
     async with staged(response_s=0.3) as stage:
         smsc = stage.smsc
-        load = Load(stage, random.Random(1))
+        load = Load(stage, seeded())
         process = await stage.start()
         smsc.behaviour.is_silent = True
         await load.post(process.url, 12)
@@ -75,8 +76,10 @@ async def test_a_response_timer_that_runs_out_is_a_bind_cut() -> None:
 
 
 async def test_what_is_queued_waits_for_the_carrier_and_goes_in_order_of_rank() -> None:
-    """While the carrier is down texts wait; when it comes back transactional ones go before marketing, the shops in turn, first come first
-    served within a shop; and what expired meanwhile does not go at all."""
+    """While the carrier is down texts wait, and expire; when it is back they go in order.
+
+    Transactional ones go before marketing, the shops in turn, first come first served in a shop.
+    """
     async with staged(shops=("sample", "other"), window=1) as stage:
         smsc = stage.smsc
         smsc.stop_listening()
@@ -149,7 +152,10 @@ async def _refusing(stage: Stage) -> None:
 async def test_a_sick_carrier_costs_only_its_own_route(
     befalls: Callable[[Stage], Awaitable[None]],
 ) -> None:
-    """Whatever is wrong with one carrier, the texts of the other go out and get their receipts while those of the sick one wait."""
+    """Whatever is wrong with one carrier, the other's texts go out and get their receipts.
+
+    Those of the sick one wait.
+    """
     async with staged(links=("sick", "well")) as stage:
         sick, well = stage.links["sick"], stage.links["well"]
         process = await stage.start()
@@ -172,8 +178,10 @@ async def test_a_sick_carrier_costs_only_its_own_route(
 
 
 async def test_a_babbling_carrier_costs_only_its_own_route() -> None:
-    """Stray responses, unknown commands and receipts for nobody, as fast as the socket takes them, hold up no other link; the babbler's own
-    texts go out too."""
+    """Stray responses, unknown commands and receipts for nobody hold up no other link.
+
+    The babbler's own texts go out too.
+    """
     async with staged(links=("sick", "well")) as stage:
         sick, well = stage.links["sick"], stage.links["well"]
         process = await stage.start()

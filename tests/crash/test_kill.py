@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import random
 
 import pytest
 
 from gateway.sandbox.submitted import Submitted
-from tests.crash.load import WINDOW, Load, Segment, densest, judge, recorded, repeats, segment_of
+from tests.crash.load import (
+    WINDOW,
+    Load,
+    Segment,
+    densest,
+    judge,
+    recorded,
+    repeats,
+    seeded,
+    segment_of,
+)
 from tests.crash.stage import ROUNDS, staged
 
 pytestmark = pytest.mark.crash
 
 
 async def test_twenty_kills_lose_nothing_and_repeat_only_what_had_no_answer() -> None:
-    """After any number of kill -9 under load every accepted text has reached the carrier, no marketing text went twice, and only segments
-    whose answer was not stored went again: at most the window and 20 ms of traffic each time."""
-    seed = int(os.environ.get("CRASH_SEED", random.randrange(1 << 30)))
-    chance = random.Random(seed)
-    print(f"CRASH_SEED={seed}")
+    """After any number of kill -9 under load every accepted text has reached the carrier.
+
+    No marketing text went twice, and only segments whose answer was not stored went again: at most
+    the window and 20 ms of traffic each time.
+    """
+    chance = seeded()
     async with staged() as stage:
         load = Load(stage, chance)
         stored: set[Segment] = set()
