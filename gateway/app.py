@@ -338,10 +338,18 @@ class Gateway:
             log.warning(
                 "the store did not take the last outcomes: they are resolved at the next start"
             )
+        try:
+            async with asyncio.timeout(1.0):
+                await self._texts.sweep(wall_ms())
+        except (StoreDown, Fenced, TimeoutError) as error:
+            log.debug("the last sweep of texts is left out: %s", error)
+        await self._end_tasks()
+        await self._leave()
+
+    async def _end_tasks(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._leave()
 
     async def _leave(self) -> None:
         self._texts.close()
@@ -354,12 +362,13 @@ class Gateway:
 
     async def abandon(self) -> None:
         """Give back what a failed start has taken."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._is_stopping = True
+        await self._end_tasks()
         if hasattr(self, "_database"):
             await self._database.close()
             self._release()
+        if self._lock is not None:
+            os.close(self._lock)
 
 
 def check_roles(text: str) -> tuple[str, ...]:
