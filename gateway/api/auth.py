@@ -14,7 +14,7 @@ from gateway.store.directory import Shop
 _SCHEME = "Bearer "
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Caller:
     """The holder of a valid key. `shop` None: an admin key, for all shops."""
 

@@ -123,8 +123,8 @@ async def create(context: ApiContext, caller: Caller, request: web.Request) -> w
         await _draft(batch, index)
         await batch.pace.step()
     if batch.drafts:
-        async with asyncio.timeout(http.commit_timeout_s):
-            outcomes = await context.intake.accept(batch.drafts, batch.keys)
+        accepting = context.intake.accept(batch.drafts, batch.keys)
+        outcomes = await context.deadline.keep(accepting)
         for index, draft, outcome in zip(batch.indexes, batch.drafts, outcomes, strict=True):
             _put(batch, index, outcome, draft)
             await batch.pace.step()

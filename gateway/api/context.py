@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gateway.api.deadline import Deadline
 from gateway.ids import IdSource, wall_ms
 
 if TYPE_CHECKING:
@@ -39,3 +40,8 @@ class ApiContext:
     readiness: Callable[[], list[str]] = field(default=_always_ready)
     """Why the gateway is not ready to accept, in words; empty when it is."""
     now_ms: Callable[[], int] = field(default=wall_ms)
+    deadline: Deadline = field(init=False)
+    """Keeps those who wait for a commit from waiting for ever."""
+
+    def __post_init__(self) -> None:
+        self.deadline = Deadline(self.settings.http.commit_timeout_s)

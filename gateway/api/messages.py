@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from hashlib import sha256
 from typing import Any
 
@@ -82,8 +81,8 @@ async def create(context: ApiContext, caller: Caller, request: web.Request) -> w
         if outcome is None:
             raise
     else:
-        async with asyncio.timeout(context.settings.http.commit_timeout_s):
-            (outcome,) = await context.intake.accept((draft,), (key,))
+        accepting = context.intake.accept((draft,), (key,))
+        (outcome,) = await context.deadline.keep(accepting)
     if isinstance(outcome, Refusal):
         raise outcome
     if outcome.is_replay:

@@ -7,9 +7,12 @@ shop come from the database (`GET /v1/queues`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from gateway.model import Category, Channel
 
@@ -30,23 +33,49 @@ class RouteCounters:
     in_doubt: Counter
 
 
+_CATEGORIES = max(Category) + 1
+
+
+class _Tally(Collector):
+    """Counts what happens with every request: in plain lists, since one task at a time writes
+    them.
+    """
+
+    def __init__(self) -> None:
+        self.accepted = [0] * (max(Channel) + 1) * _CATEGORIES
+        self.requests = [0] * 6
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """The counts as Prometheus wants them."""
+        accepted = CounterMetricFamily(
+            "gateway_messages_accepted", "Messages accepted", labels=["channel", "category"]
+        )
+        for channel in Channel:
+            for category in Category:
+                labels = [channel.name.lower(), category.name.lower()]
+                accepted.add_metric(labels, self.accepted[channel * _CATEGORIES + category])
+        yield accepted
+        requests = CounterMetricFamily(
+            "gateway_http_requests", "Requests by class of status", labels=["status"]
+        )
+        for digit, count in enumerate(self.requests[1:], 1):
+            requests.add_metric([f"{digit}xx"], count)
+        yield requests
+
+
 class Metrics:
     """All metrics of a process, in a registry of their own."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
-        accepted = self._counter("messages_accepted", "Messages accepted", ["channel", "category"])
-        self._accepted = {
-            (channel, category): accepted.labels(channel.name.lower(), category.name.lower())
-            for channel in Channel
-            for category in Category
-        }
+        self._tally = _Tally()
+        self.registry.register(self._tally)
+        self._accepted = self._tally.accepted
+        self._requests = self._tally.requests
         self._outcomes = self._counter(
             "messages_outcome", "Messages by what became of them", ["route", "outcome"]
         )
         self._routes: dict[str, RouteCounters] = {}
-        requests = self._counter("http_requests", "Requests by class of status", ["status"])
-        self._requests = [requests.labels(f"{digit}xx") for digit in range(1, 6)]
         self.receipts_unmatched = self._counter(
             "receipts_unmatched", "Receipts that matched no message when they came"
         )
@@ -78,11 +107,11 @@ class Metrics:
 
     def accepted(self, channel: Channel, category: Category) -> None:
         """A message was accepted."""
-        self._accepted[channel, category].inc()
+        self._accepted[channel * _CATEGORIES + category] += 1
 
     def requested(self, status: int) -> None:
         """A request was answered with this HTTP status."""
-        self._requests[status // 100 - 1].inc()
+        self._requests[status // 100] += 1
 
     def route(self, name: str) -> RouteCounters:
         """The counters of the route with this name; keep them rather than ask again."""

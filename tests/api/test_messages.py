@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from gateway.api.deadline import Deadline
 from gateway.model import Place
 from tests.api.fixtures import ADMIN_KEY, OTHER_KEY, REVOKED_KEY, Api
 
@@ -142,15 +143,8 @@ async def test_a_store_that_never_answers_is_given_up(
         await asyncio.Event().wait()
         return []
 
-    class Impatient:
-        batch_max_bytes = body_max_bytes = 65_536
-        commit_timeout_s = 0.01
-
-    class Impatience:
-        http, limits = Impatient, api.context.settings.limits
-
     monkeypatch.setattr(api.intake, "accept", never)
-    monkeypatch.setattr(api.context, "settings", Impatience)
+    monkeypatch.setattr(api.context, "deadline", Deadline(0.001))
     status, told, _ = await api.call("POST", "/v1/messages", {"to": "2125550123", "text": TEXT})
     assert (status, told["type"]) == (503, "/problems/unavailable")
 
