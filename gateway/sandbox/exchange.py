@@ -68,6 +68,7 @@ class Exchange:
         self.connections = 0
         self.submits = 0
         self.deliveries = 0
+        self.unbinds = 0
         self._window = window
         self._timers = timers
         self._next_id = first_id
@@ -126,6 +127,7 @@ class Exchange:
             elif isinstance(event, BindRequested):
                 self._on_bind(peer, event.request)
             elif isinstance(event, Unbound):
+                self.unbinds += 1
                 # Else the session would wait for answers that never come before it unbinds.
                 if peer.ignored and peer.ignored == peer.session.unanswered:
                     peer.close("the peer unbound")

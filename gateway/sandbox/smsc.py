@@ -120,6 +120,11 @@ class SandboxSmsc:
         """How many connections ever came."""
         return self._exchange.connections
 
+    @property
+    def unbinds(self) -> int:
+        """How many sessions their ESMEs ended in good order."""
+        return self._exchange.unbinds
+
     # ------------------------------------------------------------------ what came
 
     @property

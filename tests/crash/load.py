@@ -86,15 +86,16 @@ class Load:
     async def post(self, url: str, count: int) -> None:
         """Post so many, one after the other."""
         for _ in range(count):
-            await self._post_one(url)
+            await self.post_one(url)
 
     async def _post_on(self, url: str) -> None:
         with suppress(aiohttp.ClientError, TimeoutError):
             while True:
-                if await self._post_one(url) != 202:
+                if await self.post_one(url) != 202:
                     await asyncio.sleep(0.05)
 
-    async def _post_one(self, url: str) -> int:
+    async def post_one(self, url: str) -> int:
+        """Post one; returns the status of the answer."""
         number = len(self.posts) + 1
         segments = self.random.choice((1, 1, 1, 3))
         category = self.random.choice(("transactional", "transactional", "marketing"))

@@ -1,0 +1,98 @@
+"""The database goes away under load: killed, or so slow that it might as well be."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.crash.load import Load, judge, repeats, seeded
+from tests.crash.stage import Stage, eventually, staged
+from tests.store.folders import SeenServer
+
+pytestmark = pytest.mark.crash
+
+
+async def test_a_killed_postmaster_comes_back_by_itself() -> None:
+    """With the database killed requests get 503 and never a 202 that is not durable.
+
+    It is started again, and all goes on: no text is lost, none goes twice, and the gateway lives.
+    """
+    async with staged() as stage:
+        smsc = stage.smsc
+        load = Load(stage, seeded())
+        seen = SeenServer(stage.folder)
+        process = await stage.start()
+        load.begin(process.url)
+        for _ in range(3):
+            await smsc.wait_for_count(smsc.submits + 50)
+            accepted = len(load.accepted)
+            server = seen.server_pid()
+            os.kill(server, signal.SIGKILL)
+
+            async def is_back(before: int = accepted) -> bool:
+                return len(load.accepted) > before + 20 and seen.server_pid() not in (0, server)  # noqa: B023
+
+            await eventually(is_back, "requests are accepted again")
+        await load.end()
+        await stage.drained()
+        assert await process.stop() == 0, process.said()
+        assert set(load.refused) <= {503}
+        assert not repeats(smsc.received)
+        await judge(load)
+
+
+async def test_a_database_that_hangs_costs_a_503_in_time_and_nothing_more() -> None:
+    """While PostgreSQL hangs every request is refused within its deadline, no receipt and no text
+    from a phone is acknowledged; afterwards all goes on by itself.
+    """
+    async with staged() as stage:
+        smsc = stage.smsc
+        load = Load(stage, seeded())
+        process = await stage.start()
+        await load.post(process.url, 10)
+        await stage.drained()
+        await smsc.wait_until(lambda: smsc.deliveries >= sum(p.segments for p in load.accepted))
+        deliveries = smsc.deliveries
+        pids = _server_pids(stage)
+        _signal(pids, signal.SIGSTOP)
+        try:
+            answers = asyncio.create_task(
+                smsc.deliver("12125550100", "12125550170", "Is it ready?")
+            )
+            statuses = [(await stage.client.post(process.url, text="Hello"))[0] for _ in range(2)]
+            assert statuses == [503, 503]
+            assert smsc.deliveries == deliveries
+            assert not answers.done()
+        finally:
+            _signal(pids, signal.SIGCONT)
+
+        async def is_accepted() -> bool:
+            return await load.post_one(process.url) == 202
+
+        await eventually(is_accepted, "requests are accepted again")
+        await stage.drained()
+        assert await answers == [0]
+        replies = await stage.fetch("SELECT body FROM reply")
+        assert [row["body"] for row in replies] == ["Is it ready?"]
+        assert await process.stop() == 0, process.said()
+
+
+def _signal(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        os.kill(pid, number)
+
+
+def _server_pids(stage: Stage) -> list[int]:
+    """The postmaster and its children."""
+    server = SeenServer(stage.folder).server_pid()
+    found = [server]
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (entry / "stat").read_text().rpartition(")")[2].split()[1] == str(server):
+                found.append(int(entry.name))
+    return found
