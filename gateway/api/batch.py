@@ -17,7 +17,7 @@ from aiohttp import web
 
 from gateway.api.auth import Caller
 from gateway.api.context import ApiContext
-from gateway.api.decoding import NOT_JSON, BodyReader, Misfit, plain_of, read_body
+from gateway.api.decoding import NOT_JSON, Body, BodyReader, Misfit, plain_of, read_body
 from gateway.api.endpoints import Endpoint
 from gateway.api.faults import find_faults, unknown_field
 from gateway.api.messages import (
@@ -117,7 +117,7 @@ async def create(context: ApiContext, caller: Caller, request: web.Request) -> w
     http = context.settings.http
     body = await read_body(request, http.batch_max_bytes)
     header = request.headers.get(KEY_HEADER)
-    batch = _split(context, caller, body, header)
+    batch = await _split(context, caller, body, header)
     batch.results = [b""] * len(batch.items)
     for index in range(len(batch.items)):
         await _draft(batch, index)
@@ -137,7 +137,7 @@ async def create(context: ApiContext, caller: Caller, request: web.Request) -> w
     )
 
 
-def _split(context: ApiContext, caller: Caller, body: bytes, header: str | None) -> _Batch:
+async def _split(context: ApiContext, caller: Caller, body: Body, header: str | None) -> _Batch:
     """The batch, its items not yet decoded. Raises Refusal for what is wrong with it as a whole."""
     faults: list[Fault] = []
     check_header(header, faults)
@@ -147,7 +147,9 @@ def _split(context: ApiContext, caller: Caller, body: bytes, header: str | None)
         raise invalid([*faults, NOT_JSON]) from None
     faults += [unknown_field(name, _FIELDS) for name in outline if name not in _FIELDS]
     defaults = _defaults(outline.get("defaults"), faults)
+    await asyncio.sleep(0)
     items = _items(outline.get("messages"), faults)
+    await asyncio.sleep(0)
     if faults:
         raise invalid(faults)
     most = context.settings.http.batch_max_items

@@ -21,6 +21,9 @@ _NESTED = Fault("body", "is nested too deeply", "send the fields of the request 
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+Body = bytes | bytearray
+"""What came over the network; a large body is not copied once more to make it `bytes`."""
+
 to_plain = msgspec.json.Decoder().decode
 
 
@@ -36,7 +39,7 @@ class Misfit(Exception):
         self.plain = plain
 
 
-async def read_body(request: web.Request, most_bytes: int) -> bytes:
+async def read_body(request: web.Request, most_bytes: int) -> Body:
     """The whole body.
 
     Raises Refusal: `too-large` beyond `most_bytes`, `invalid-request` when it takes too long.
@@ -57,13 +60,13 @@ async def read_body(request: web.Request, most_bytes: int) -> bytes:
         raise invalid([fault]) from None
 
 
-async def _gather(content: Any, most_bytes: int) -> bytes:
+async def _gather(content: Any, most_bytes: int) -> bytearray:
     body = bytearray()
     while chunk := await content.readany():
         body += chunk
         if len(body) > most_bytes:
             raise _too_large(most_bytes)
-    return bytes(body)
+    return body
 
 
 def _too_large(most_bytes: int) -> Refusal:
@@ -71,7 +74,7 @@ def _too_large(most_bytes: int) -> Refusal:
     return Refusal("too-large", f"The body is larger than {most_bytes} bytes.", (fault,))
 
 
-def plain_of(body: bytes | msgspec.Raw) -> object:
+def plain_of(body: Body | msgspec.Raw) -> object:
     """JSON as plain data, or None where it is none."""
     try:
         return to_plain(body)
@@ -89,7 +92,7 @@ class BodyReader:
         self._decode = msgspec.json.Decoder(struct).decode
 
     def read(
-        self, body: bytes | msgspec.Raw, path: str = "", defaults: dict[str, Any] | None = None
+        self, body: Body | msgspec.Raw, path: str = "", defaults: dict[str, Any] | None = None
     ) -> Any:
         """The struct; `defaults` fill in what the body does not say.
 
@@ -111,7 +114,7 @@ class BodyReader:
         return decoded
 
     def _explain(
-        self, body: bytes | msgspec.Raw, path: str, defaults: dict[str, Any] | None
+        self, body: Body | msgspec.Raw, path: str, defaults: dict[str, Any] | None
     ) -> Misfit:
         where = path.removesuffix(".")
         try:

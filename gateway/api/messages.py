@@ -10,7 +10,7 @@ from aiohttp import web
 
 from gateway.api.auth import SHOP_MISSING, Caller, named_shop
 from gateway.api.context import ApiContext
-from gateway.api.decoding import BodyReader, Misfit, read_body
+from gateway.api.decoding import Body, BodyReader, Misfit, read_body
 from gateway.api.endpoints import Endpoint, json_answer
 from gateway.api.problems import invalid
 from gateway.dispatch.acceptance import Draft, answer, iso, settle_draft
@@ -91,7 +91,7 @@ async def create(context: ApiContext, caller: Caller, request: web.Request) -> w
     return web.Response(body=outcome.answer, status=202, content_type=_JSON)
 
 
-def read_send(context: ApiContext, body: bytes | msgspec.Raw, header: str | None) -> SendRequest:
+def read_send(context: ApiContext, body: Body | msgspec.Raw, header: str | None) -> SendRequest:
     """The request in a body.
 
     Raises Refusal that names every faulty field, of form and of meaning.

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import ssl
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -198,3 +202,68 @@ async def test_compressed_bodies_are_not_unpacked(api: Api) -> None:
     ):
         assert response.status == 400
     await listener.stop()
+
+
+async def test_a_request_under_way_gets_its_answer_before_the_end(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    """Stopping takes no new connection, and waits for what is being committed."""
+    context = make_context(settings_with(tmp_path), NoDatabase())
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    accept = context.intake.accept
+
+    async def slow(*given: Any) -> Any:
+        begun.set()
+        await go_on.wait()
+        return await accept(*given)
+
+    context.intake.accept = slow  # type: ignore[method-assign]
+    server = ApiServer(context)
+    await server.start()
+    url, headers = f"{server.url}/v1/messages", {"Authorization": f"Bearer {SHOP_KEY}"}
+    body = b'{"to": "2125550123", "text": "Hello"}'
+    posting = asyncio.create_task(session.post(url, data=body, headers=headers))
+    await begun.wait()
+    stopping = asyncio.create_task(server.stop())
+    await asyncio.sleep(0)
+    assert not stopping.done()
+    go_on.set()
+    response = await posting
+    assert response.status == 202
+    response.release()
+    await stopping
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
+async def test_the_api_speaks_tls_with_the_files_it_is_given(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    """With a certificate and its key the API is https; files that do not serve are told."""
+    certificate, key = make_certificate(tmp_path)
+    http = HttpSettings(listen="127.0.0.1:0", tls_cert=certificate, tls_key=key)
+    settings = msgspec.structs.replace(make_settings(tmp_path), http=http)
+    server = ApiServer(make_context(settings, NoDatabase()))
+    await server.start()
+    assert server.url.startswith("https://")
+    trust = ssl.create_default_context(cafile=str(certificate))
+    async with session.get(f"{server.url}/healthz", ssl=trust) as response:
+        assert response.status == 200
+    await server.stop()
+    key.write_text("no key", encoding="utf-8")
+    with pytest.raises(CannotListen, match="tls_cert"):
+        ApiServer(make_context(settings, NoDatabase()))
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that signs itself, and its key."""
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+        " -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
+    )
+    subprocess.run(
+        [*command.split(), "-keyout", str(key), "-out", str(certificate)],
+        check=True,
+        capture_output=True,
+    )
+    return certificate, key
