@@ -320,7 +320,9 @@ class Gateway:
         it written down.
         """
         self._is_stopping = True
-        deadline = asyncio.get_running_loop().time() + DRAIN_S
+        # A node that others have replaced can write nothing down: waiting would not help.
+        patience_s = 0.0 if self._node.is_lost else DRAIN_S
+        deadline = asyncio.get_running_loop().time() + patience_s
         if self._api is not None:
             await self._api.stop()
         for feeder in self._feeders:

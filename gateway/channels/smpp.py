@@ -51,6 +51,8 @@ Respond = Callable[[int], None]
 
 _TON_NETWORK = 3
 _SHORT_CODE_DIGITS = 6
+_LEASE_LOOK_S = 0.1
+"""How soon a link looks again whether its lease was renewed, with texts in hand."""
 _UNBOUND = ("unbound", "the peer unbound")
 """Reasons of a session's end in good order."""
 
@@ -81,6 +83,12 @@ class TakesTexts(Protocol):
 
 class Lease(Protocol):
     """The right to open a bind, of which a carrier grants so many per installation."""
+
+    on_lost: Callable[[], None]
+    """Called when another node has taken it."""
+
+    def is_held(self) -> bool:
+        """Whether it is ours for certain; while it is not, nothing may be sent."""
 
     async def acquire(self) -> bool:
         """Take it; False if another node has it."""
@@ -125,6 +133,7 @@ class SmppLink:
         self._receipts = receipts
         self._texts = texts
         self._lease = lease
+        lease.on_lost = self._on_lease_lost
         self._wall = wall
         self._loop = asyncio.get_running_loop()
         now = self._loop.time()
@@ -150,7 +159,7 @@ class SmppLink:
         """Messages that it would take now: the window's free places, and 20 ms of its traffic;
         never more than its pace allows.
         """
-        if self._session is None or not self._is_bound or self._is_draining:
+        if self._session is None or not self._may_send():
             return 0
         now = self._loop.time()
         if self._throttle.is_paused(now):
@@ -163,7 +172,7 @@ class SmppLink:
 
     def take(self, messages: list[Outgoing]) -> None:
         """Send these, in this order."""
-        if self._session is None or not self._is_bound:
+        if self._session is None or not self._is_bound or self._is_draining:
             for message in messages:
                 self._settler.returned(message)
             return
@@ -225,6 +234,10 @@ class SmppLink:
             or not connection.is_writable
         ):
             return
+        if not self._may_send():
+            if self._waiting:
+                self._pump_later(_LEASE_LOOK_S)
+            return
         now = self._loop.time()
         if self._throttle.is_paused(now):
             return
@@ -246,6 +259,12 @@ class SmppLink:
         connection.flush()
         if waiting and paced <= 0:
             self._pump_later(self._bucket.wait_s())
+
+    def _may_send(self) -> bool:
+        """Whether the bind stands and is ours for certain: what a node that slept has in hand,
+        another may have sent.
+        """
+        return self._is_bound and not self._is_draining and self._lease.is_held()
 
     def _pump_later(self, delay_s: float) -> None:
         if self._pump_timer is None:
@@ -324,6 +343,11 @@ class SmppLink:
             await self._wait(delay_s)
         await self._lease.release()
         self._set_state("stopped")
+
+    def _on_lease_lost(self) -> None:
+        log.warning("link %s: another node has its bind", self.name)
+        if self._connection is not None:
+            self._connection.close("another node has the bind")
 
     def _has_ended(self) -> bool:
         return self._is_draining
@@ -455,6 +479,7 @@ class SmppLink:
                         await connection.wait_closed()
                 except TimeoutError:
                     log.info("link %s: the carrier does not answer the unbind", self.name)
+                    connection.close("the link stops")
         self._ended.set()
 
     async def _until_answered(self, session: Session) -> None:

@@ -1,10 +1,12 @@
 """This process among the others: its number, its epoch, its lease, and the binds that it may open.
 
-A node's lease says who may write. It is renewed often; a node that could not renew it for half its length stops writing, and nobody takes its
-messages over before all of it has passed. Between the two lies the time for whatever was under way.
+A node's lease says who may write. It is renewed often; a node that could not renew it for half its
+length stops writing, and nobody takes its messages over before all of it has passed. Between the
+two lies the time for whatever was under way.
 
-A node has a name. A lock file of that name in the data folder tells whether a process of this name lives on this machine: the kernel drops the lock of a killed
-one, so that a restart takes its own messages over at once instead of waiting for the lease.
+A node has a name. A lock file of that name in the data folder tells whether a process of this name
+lives on this machine: the kernel drops the lock of a killed one, so that a restart takes its own
+messages over at once instead of waiting for the lease.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,9 +36,10 @@ _REGISTER_LOCK = 0x6E6F6465
 
 
 def lock_name(data_dir: Path, name: str) -> tuple[int, str]:
-    """Take a node name on this machine: `name`, or `name.2` and so on while a living process has it.
+    """Take a node name on this machine: `name`, or `name.2` and so on if a living process has it.
 
-    Returns the descriptor that holds the lock, and the name taken. Raises GatewayError when too many processes share the name.
+    Returns the descriptor that holds the lock, and the name taken. Raises GatewayError when too
+    many processes share the name.
     """
     folder = data_dir / "nodes"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -80,22 +84,32 @@ class Node:
         self._lease_s = lease_s
         self._renewed = time.monotonic()
         self._is_lost = False
+        self._binds: dict[tuple[int, int], BindLease] = {}
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another process has taken the number, so that this one writes no more."""
+        return self._is_lost
 
     def may_write(self) -> bool:
         """Whether the lease was renewed within the first half of its length."""
         return not self._is_lost and time.monotonic() - self._renewed < self._lease_s / 2
 
     async def run(self) -> None:
-        """Renew the node's lease and those of its binds, for ever. Returns if another process has taken the number."""
+        """Renew the node's lease and those of its binds, for ever.
+
+        Returns if another process has taken the number.
+        """
         while True:
             await asyncio.sleep(self._lease_s / 8)
             asked = time.monotonic()
+            held = dict(self._binds)
             try:
                 async with asyncio.timeout(self._lease_s / 4):
                     rows = await self._connection.fetch(
                         SQL["renew_node"], self.id, self.epoch, self._lease_s
                     )
-                    await self._connection.fetch(
+                    binds = await self._connection.fetch(
                         SQL["renew_binds"], self.id, self.epoch, self._lease_s
                     )
             except (StoreDown, TimeoutError) as error:
@@ -105,12 +119,23 @@ class Node:
             if not rows:
                 self._is_lost = True
                 log.error("another process took node number %d: this one stops writing", self.id)
+                self._lose(held)
                 return
+            renewed = {(row["link"], row["index"]) for row in binds}
+            self._lose({key: lease for key, lease in held.items() if key not in renewed})
             self._renewed = asked
+
+    def _lose(self, leases: dict[tuple[int, int], BindLease]) -> None:
+        """Another node has these binds: this one slept for longer than its lease."""
+        for key, lease in leases.items():
+            if self._binds.get(key) is lease:
+                del self._binds[key]
+                lease.on_lost()
 
     async def leave(self) -> None:
         """End the lease now, so that others need not wait."""
         try:
+            await self._connection.fetch(SQL["leave_binds"], self.id, self.epoch)
             await self._connection.fetch(SQL["leave_node"], self.id, self.epoch)
         except StoreDown as error:
             log.warning("the node's lease ends by itself: %s", error)
@@ -132,6 +157,12 @@ class BindLease:
         self._link = link
         self._index = index
         self._lease_s = lease_s
+        self.on_lost: Callable[[], None] = _ignore
+        """Called when another node has taken the bind."""
+
+    def is_held(self) -> bool:
+        """Whether the bind is this node's for certain. While it is not, nothing may be sent."""
+        return (self._link, self._index) in self._node._binds and self._node.may_write()
 
     async def acquire(self) -> bool:
         """Take the bind; False if another node has it, or if the store cannot say."""
@@ -148,10 +179,13 @@ class BindLease:
             )
         except StoreDown:
             return False
+        if rows:
+            self._node._binds[self._link, self._index] = self
         return bool(rows)
 
     async def release(self) -> None:
         """Give the bind back at once."""
+        self._node._binds.pop((self._link, self._index), None)
         try:
             await self._database.fetch(
                 SQL["release_bind"], self._link, self._index, self._node.id, self._node.epoch
@@ -160,8 +194,16 @@ class BindLease:
             log.warning("a bind's lease ends by itself: %s", error)
 
 
+def _ignore() -> None:
+    """Nobody wants to know."""
+
+
 async def register(database: Database, name: str, lease_s: float) -> Identity:
-    """Enter this process into the store under a name that it holds locked: the number it had before or a free one, a higher epoch."""
+    """Enter this process into the store under a name that it holds locked.
+
+    It gets the number that the name had before, or a free one, and a higher epoch. Raises
+    GatewayError when there is no free number, and StoreDown.
+    """
 
     async def enter(connection: asyncpg.Connection) -> Identity:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _REGISTER_LOCK)

@@ -18,34 +18,55 @@ ON CONFLICT (id) DO UPDATE SET name = excluded.name, epoch = excluded.epoch, unt
 -- False when another process took the number: its epoch is higher.
 UPDATE node SET until = now() + $3::float8 * interval '1 second' WHERE id = $1 AND epoch = $2 RETURNING id
 
+-- name: leave_binds
+DELETE FROM bind WHERE node = $1 AND epoch = $2
+
 -- name: leave_node
 UPDATE node SET until = now() WHERE id = $1 AND epoch = $2
 
 -- name: gone_nodes
--- Nodes whose lease has run out and whose flights are still there.
-SELECT id FROM node WHERE until < now() AND id <> $1 AND EXISTS (SELECT FROM flight WHERE node = node.id)
+-- Nodes whose lease has run out, or whose process was started anew, and whose flights are still
+-- there.
+SELECT n.id FROM node n
+WHERE n.id <> $1
+  AND EXISTS (SELECT FROM flight f WHERE f.node = n.id AND (n.until < now() OR n.epoch > f.epoch))
+
+-- name: fence_gone
+-- Ends the epoch of nodes whose lease has run out, before their flights are taken: one that only slept
+-- can then renew it no more.
+UPDATE node SET epoch = epoch + 1
+WHERE id <> $1 AND until < now()
+  AND EXISTS (SELECT FROM flight f WHERE f.node = node.id AND f.epoch = node.epoch)
 
 -- name: highest_ids
-SELECT greatest((SELECT max(id) FROM message), (SELECT max(id) FROM reply), (SELECT max(id) FROM flight)) AS id
+SELECT greatest((SELECT max(id) FROM message), (SELECT max(id) FROM reply),
+                (SELECT max(id) FROM flight), (SELECT max(id) FROM early_receipt)) AS id
 
 -- name: acquire_bind
 INSERT INTO bind (link, index, node, epoch, until)
 VALUES ($1, $2, $3, $4, now() + $5::float8 * interval '1 second')
-ON CONFLICT (link, index) DO UPDATE SET node = excluded.node, epoch = excluded.epoch, until = excluded.until
+ON CONFLICT (link, index) DO UPDATE
+SET node = excluded.node, epoch = excluded.epoch, until = excluded.until
 WHERE bind.until < now() OR bind.node = excluded.node
 RETURNING link
 
 -- name: renew_binds
-UPDATE bind SET until = now() + $3::float8 * interval '1 second' WHERE node = $1 AND epoch = $2 RETURNING link, index
+UPDATE bind SET until = now() + $3::float8 * interval '1 second'
+WHERE node = $1 AND epoch = $2
+RETURNING link, index
 
 -- name: release_bind
 DELETE FROM bind WHERE link = $1 AND index = $2 AND node = $3 AND epoch = $4
 
 -- name: put_link
-INSERT INTO link (name, kind) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET kind = excluded.kind RETURNING id
+INSERT INTO link (name, kind) VALUES ($1, $2)
+ON CONFLICT (name) DO UPDATE SET kind = excluded.kind
+RETURNING id
 
 -- name: put_route
-INSERT INTO route (name, kind) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET kind = excluded.kind RETURNING id
+INSERT INTO route (name, kind) VALUES ($1, $2)
+ON CONFLICT (name) DO UPDATE SET kind = excluded.kind
+RETURNING id
 
 -- name: routes
 SELECT id, name FROM route
