@@ -37,6 +37,7 @@ CONNECTION_ERRORS: tuple[type[BaseException], ...] = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
@@ -64,6 +65,13 @@ _ATTEMPTS = 5
 def is_row_fault(error: BaseException) -> bool:
     """Whether a statement failed for what a row of it says; without that row it may succeed."""
     return isinstance(error, asyncpg.PostgresError) and str(error.sqlstate)[:2] in _ROW_ERRORS
+
+
+def storable(text: str) -> str:
+    """`text` as PostgreSQL can hold it: without U+0000 and lone surrogates. For words of a peer."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.encode("utf-8", "replace").decode().replace("\0", " ")
 
 
 class HotConnection:
