@@ -1,7 +1,7 @@
 """Ids: 64 bits that sort by time, and the strings that the outside sees.
 
-Bits, high to low: 41 of milliseconds since 2024-01-01 UTC, 10 of node number, 12 of counter. Outside an id is a prefix and
-13 characters of Crockford's base 32: `msg_0A1B2C3D4E5F6`.
+Bits, high to low: 41 of milliseconds since 2024-01-01 UTC, 10 of node number, 12 of counter.
+Outside an id is a prefix and 13 characters of Crockford's base 32: `msg_0A1B2C3D4E5F6`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def wall_ms() -> int:
 
 
 class IdSource:
-    """Makes ids of one node: unique, and never lower than the last one, even if the clock steps back."""
+    """Makes ids of one node: unique, and ever higher, even if the clock steps back."""
 
     __slots__ = ("_clock", "_counter", "_ms", "_node")
 
@@ -59,7 +59,7 @@ def created_ms(id_: int) -> int:
 
 
 def lowest_at(ms: int) -> int:
-    """The lowest id that can have been made at `ms` (milliseconds since the epoch of Unix) or later."""
+    """The lowest id of those made at `ms` (milliseconds since the epoch of Unix) or later."""
     return max(ms - EPOCH_MS, 0) << 22
 
 
@@ -73,9 +73,12 @@ def show(prefix: str, id_: int) -> str:
 
 
 def read(prefix: str, text: str) -> int | None:
-    """The id in a string from outside, or None if it is none with this prefix. Lower case, and O, I, L for 0, 1, 1, are read too."""
+    """The id in a string from outside, or None if it is none with this prefix.
+
+    Lower case is read too, and O, I and L for 0, 1 and 1.
+    """
     head, _, digits = text.partition("_")
-    if head != prefix or len(digits) != _LENGTH:
+    if head != prefix or len(digits) != _LENGTH or not digits.isascii():
         return None
     value = 0
     for c in digits.upper():

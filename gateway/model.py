@@ -1,8 +1,10 @@
-"""What a message is and the states that it goes through: the vocabulary of the whole gateway, and its one table of transitions.
+"""What a message is and the states that it goes through: the vocabulary of the whole gateway, and
+its one table of transitions.
 
-A message is immutable once accepted. Where it is now is told by the table that holds it (`Place`), how far it got by its
-status rows, one a segment; `fold` makes one state of them. Numbers are stored, names are shown: the values of the
-integer enumerations here are in the database and never change their meaning.
+A message is immutable once accepted. Where it is now is told by the table that holds it (`Place`),
+how far it got by its status rows, one a segment; `fold` makes one state of them. Numbers are
+stored, names are shown: the values of the integer enumerations here are in the database and never
+change their meaning.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ class Category(IntEnum):
 
 
 class Lane(IntEnum):
-    """Priority classes of a queue, the lowest first. A lane waits while a lower one has a ready message."""
+    """Priority classes of a queue: a lane waits while a lower one has a ready message."""
 
     TRANSACTIONAL = 0
     SERVICE = 1
@@ -149,7 +151,9 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
     State.CANCELED: {},
     State.SUPPRESSED: {},
 }
-"""Every move a message or a segment may make. What is not here does not happen, and is an error where it is tried."""
+"""Every move a message or a segment may make. What is not here does not happen, and is an error
+where it is tried.
+"""
 
 
 def advance(state: State, event: Event) -> State | None:
@@ -158,22 +162,22 @@ def advance(state: State, event: Event) -> State | None:
 
 
 NEVER_LEFT = frozenset({State.EXPIRED, State.CANCELED, State.SUPPRESSED})
-"""States of a message no segment of which was ever accepted by a peer; segment 0 speaks for the whole message."""
+"""States of what was never handed to a peer. One segment speaks for all that did not leave."""
 
 _NEGATIVE = (State.FAILED, State.UNDELIVERED)
 
 
 def is_settled(segments: int, states: Sequence[State]) -> bool:
-    """Whether the status rows say all there is to say: nothing of the message has yet to be sent."""
+    """Whether the status rows say it all: nothing of the message has yet to be sent."""
     return len(states) >= segments or any(s in NEVER_LEFT or s in _NEGATIVE for s in states)
 
 
 def fold(segments: int, states: Sequence[State], waiting: State) -> State:
     """The message's state, from the states of its status rows.
 
-    `segments` is how many the message has, `states` those of the rows there are, and `waiting` the state
-    that the place of the rest tells (QUEUED, HELD or SUBMITTING). Delivered when all segments are; failed or undelivered as soon as one
-    finally is.
+    `segments` is how many the message has, `states` those of the rows there are, and `waiting` the
+    state that the place of the rest tells (QUEUED, HELD or SUBMITTING). Delivered when all
+    segments are; failed or undelivered as soon as one finally is.
     """
     if not states:
         return waiting
@@ -242,8 +246,9 @@ class InDoubt(StrEnum):
 def settle_doubt(category: Category, channel: Channel, cause: Cause) -> InDoubt:
     """What to do with a segment that may have left and was never answered.
 
-    Neither SMPP nor SMTP has an idempotency key, so that it is either sent at least once or at most once. A person waits for
-    transactional texts, and forwards carry the same Message-ID again: at least once. Marketing and calls: at most once.
+    Neither SMPP nor SMTP has an idempotency key, so that it is either sent at least once or at
+    most once. A person waits for transactional texts, and forwards carry the same Message-ID
+    again: at least once. Marketing and calls: at most once.
     """
     if channel is Channel.VOICE or category is Category.MARKETING:
         return InDoubt.WAIT_FOR_RECEIPT

@@ -1,7 +1,8 @@
-"""Phone numbers: E.164 by a fast path, national forms by phonenumbers, and which countries may be texted.
+"""Phone numbers: E.164 by a fast path, national forms by phonenumbers, and which countries may be
+texted.
 
-Only numbers of allowed countries, and of types that a person answers, ever leave: premium, shared-cost and satellite numbers are
-how toll fraud earns its money.
+Only numbers of allowed countries, and of types that a person answers, ever leave: premium,
+shared-cost and satellite numbers are how toll fraud earns its money.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class PhoneError(ValueError):
 def normalize(text: str, region: str, countries: tuple[str, ...]) -> str:
     """`text` in E.164 form: `(212) 555-0123` in region US is `+12125550123`.
 
-    `region` reads national forms; `countries` (ISO 3166 two-letter codes) are those allowed. Raises PhoneError.
+    `region` reads national forms; `countries` (ISO 3166 two-letter codes) are those allowed. Raises
+    PhoneError.
     """
     return _normalize(text.strip(), region, countries)
 
@@ -44,7 +46,9 @@ def _normalize(text: str, region: str, countries: tuple[str, ...]) -> str:
     try:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException as error:
-        raise PhoneError("not a phone number: give it as +12125550123 or in national form") from error
+        raise PhoneError(
+            "not a phone number: give it as +12125550123 or in national form"
+        ) from error
     if number.extension:
         raise PhoneError("has an extension: give the number alone")
     if phonenumbers.is_possible_number_with_reason(number) != ValidationResult.IS_POSSIBLE:
@@ -60,7 +64,7 @@ def _normalize(text: str, region: str, countries: tuple[str, ...]) -> str:
 
 
 def _region_of_code(code: int, countries: tuple[str, ...]) -> str | None:
-    """An allowed country with this calling code, for numbers that the plan has but no one is assigned, such as 555-01xx."""
+    """An allowed country with this calling code, for numbers that no one is assigned: 555-01xx."""
     regions = phonenumbers.region_codes_for_country_code(code)
     return next((region for region in regions if region in countries), None)
 
@@ -71,7 +75,7 @@ def is_e164(text: str) -> bool:
 
 
 def national(e164: str) -> str:
-    """`+12125550123` as people write it: `(212) 555-0123`. What is no phone number comes back unchanged."""
+    """`+12125550123` as people write it: `(212) 555-0123`. What is none comes back unchanged."""
     try:
         number = phonenumbers.parse(e164)
     except phonenumbers.NumberParseException:

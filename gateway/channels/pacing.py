@@ -1,11 +1,15 @@
-"""How fast a link may send: its agreed rate, the carrier's throttling, and how much it may have in hand. No clock of its own."""
+"""How fast a link may send: its agreed rate, the carrier's throttling, and how much it may have in
+hand. No clock of its own.
+"""
 
 from __future__ import annotations
 
 import random
 
 IN_HAND_S = 0.02
-"""Traffic that a link may hold in memory besides its window: what is in doubt after a crash grows with it."""
+"""Traffic that a link may hold in memory besides its window: what is in doubt after a crash grows
+with it.
+"""
 
 _PAUSE_MIN_S = 0.5
 _PAUSE_MAX_S = 30.0
@@ -13,7 +17,9 @@ _BURST_S = 0.1
 
 
 def backoff_s(tries: int, shortest_s: float, longest_s: float) -> float:
-    """How long to wait after `tries` failures: doubling, with jitter of up to a half so that the many do not come at once."""
+    """How long to wait after `tries` failures: doubling, with jitter of up to a half so that the
+    many do not come at once.
+    """
     full = min(shortest_s * 2.0 ** min(tries - 1, 30), longest_s)
     return full * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
 
@@ -51,9 +57,11 @@ class Bucket:
 
 
 class Throttle:
-    """Backs off when the carrier says it is too much: a pause that doubles, and a window that halves and grows back.
+    """Backs off when the carrier says it is too much: a pause that doubles, and a window that
+    halves and grows back.
 
-    A pause begins with the first refusal; refusals of what was already on its way belong to it and do not lengthen it.
+    A pause begins with the first refusal; refusals of what was already on its way belong to it and
+    do not lengthen it.
     """
 
     __slots__ = ("_full", "_pauses", "until", "window")
@@ -69,7 +77,7 @@ class Throttle:
         return now < self.until
 
     def refused(self, now: float) -> bool:
-        """The carrier refused for the load. True when a new pause begins, which lasts until `until`."""
+        """The carrier refused for the load. True when a new pause begins, to last until `until`."""
         if self.is_paused(now):
             return False
         self._pauses += 1

@@ -1,4 +1,6 @@
-"""Messages on their way: claimed batches (`Flight`), and what is known of each message in them (`Outgoing`)."""
+"""Messages on their way: claimed batches (`Flight`), and what is known of each message in them
+(`Outgoing`).
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,9 @@ class Flight:
 class Outgoing:
     """A message that a link has in hand.
 
-    `waiting` are the segments not yet handed to the socket, `outstanding` counts those handed over and not answered so far. The link moves
-    segments along; `Settler` is told and decides when the message is done. `tries` counts this attempt.
+    `waiting` are the segments not yet handed to the socket, `outstanding` counts those handed over
+    and not answered so far. The link moves segments along; `Settler` is told and decides when the
+    message is done. `tries` counts this attempt.
     """
 
     id: int
@@ -56,7 +59,9 @@ class Outgoing:
 
 
 class Flights:
-    """The flights of this process that live, so that any other row of this node and epoch is known to be an orphan."""
+    """The flights of this process that live, so that any other row of this node and epoch is known
+    to be an orphan.
+    """
 
     __slots__ = ("_live",)
 

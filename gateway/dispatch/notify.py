@@ -1,7 +1,9 @@
-"""Tells other nodes what was queued, and hears it from them: at most one NOTIFY in 10 ms, with route and lowest rank.
+"""Tells other nodes what was queued, and hears it from them: at most one NOTIFY in 10 ms, with
+route and lowest rank.
 
-It only saves them their poll of a second: a notification lost costs time, not messages. PostgreSQL takes a lock of the whole database for each
-commit that notifies, so it is never part of a message's own transaction, and not sent at all while this node is alone.
+It only saves them their poll of a second: a notification lost costs time, not messages. PostgreSQL
+takes a lock of the whole database for each commit that notifies, so it is never part of a
+message's own transaction, and not sent at all while this node is alone.
 """
 
 from __future__ import annotations

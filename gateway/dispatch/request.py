@@ -14,7 +14,9 @@ Kind = Literal["customer", "prospect", "appointment", "member"]
 
 
 class Contact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A person as ProfitSystem knows them. `sms_alerts`: blank or `SMS OK` agrees, `No SMS` refuses, else a carrier's name."""
+    """A person as ProfitSystem knows them. `sms_alerts`: blank or `SMS OK` agrees, `No SMS`
+    refuses, else a carrier's name.
+    """
 
     kind: Kind = "customer"
     id: Label = ""
@@ -33,7 +35,9 @@ class Voice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class SendRequest(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename={"sender": "from"}
 ):
-    """One message to one person. Either `to` or `contact` names the phone. Times carry a zone (RFC 3339)."""
+    """One message to one person. Either `to` or `contact` names the phone. Times carry a zone (RFC
+    3339).
+    """
 
     text: Text
     shop: Annotated[str, msgspec.Meta(max_length=64)] | None = None

@@ -1,4 +1,6 @@
-"""What messages wait for: routes, with their ranks and cursors on this node, and the links that serve them."""
+"""What messages wait for: routes, with their ranks and cursors on this node, and the links that
+serve them.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,17 @@ class Link(Protocol):
     name: str
 
     def room(self) -> int:
-        """How many more messages it would take now: what its window has free, and at most 20 ms of its traffic besides."""
+        """How many more messages it would take now: what its window has free, and at most 20 ms of
+        its traffic besides.
+        """
 
     def take(self, messages: list[Outgoing]) -> None:
         """Send these, in this order. They are in a committed flight."""
 
 
 class Route:
-    """One route as this node sees it. `link` is None where this node runs no link that serves it."""
+    """One route as this node sees it. `link` is None where this node runs no link that serves it.
+    """
 
     __slots__ = ("cursors", "has_link", "id", "link", "name", "ranker", "reserved", "wake")
 

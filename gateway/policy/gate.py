@@ -3,11 +3,12 @@
 The rules, in the order in which they speak:
 
 1. A message past its validity expires.
-2. `service` messages (forwards to the shop, answers, notices) are the gateway's own: the rest does not concern them.
+2. `service` messages (forwards to the shop, answers, notices) are the gateway's own: consent,
+   agreement and ops' holds do not concern them.
 3. `No SMS` in the contact's SMS Alerts field: never sent.
 4. A shop without an active support agreement sends nothing: what waits is held.
-5. A shop held by ops: what waits is held.
-6. A message whose time has not come waits for it.
+5. A message whose time has not come waits for it, whatever the state of its shop until then.
+6. A shop held by ops: what waits is held.
 7. A message whose route no link serves is held.
 """
 
@@ -67,7 +68,9 @@ _NO_LINK = Verdict(Action.HOLD, Reason.NO_LINK)
 
 
 def fold_alerts(sms_alerts: str | None) -> str:
-    """The SMS Alerts field as it is compared: trimmed, case-folded, white space within it made single."""
+    """The SMS Alerts field as it is compared: trimmed, case-folded, white space within it made
+    single.
+    """
     return " ".join(sms_alerts.casefold().split()) if sms_alerts else ""
 
 
@@ -84,8 +87,9 @@ def decide(
 ) -> Verdict:
     """What to do with a message now. Pure: the same facts give the same verdict.
 
-    `sms_alerts` is the contact's field as `fold_alerts` leaves it; blank, `sms ok` and a carrier's name let
-    the message pass. All times are milliseconds since the epoch; a message lives until, not including, `expires_ms`.
+    `sms_alerts` is the contact's field as `fold_alerts` leaves it; blank, `sms ok` and a carrier's
+    name let the message pass. All times are milliseconds since the epoch; a message lives until,
+    not including, `expires_ms`.
     """
     if now_ms >= expires_ms:
         return _EXPIRE
@@ -94,10 +98,10 @@ def decide(
             return _NO_SMS
         if not is_supported:
             return _SUPPORT_ENDED
-        if is_held:
-            return _SHOP_HELD
     if send_at_ms is not None and now_ms < send_at_ms:
         return Verdict(Action.WAIT, Reason.SCHEDULED, send_at_ms)
+    if is_held and category is not Category.SERVICE:
+        return _SHOP_HELD
     if not has_link:
         return _NO_LINK
     return _SEND

@@ -1,4 +1,7 @@
-"""Numbered forward migrations: `sql/0001_initial.sql` and what follows, each in a transaction, under one advisory lock."""
+"""Numbered forward migrations: `sql/0001_initial.sql` and what follows, each in a transaction.
+
+An advisory lock keeps all but one process from migrating.
+"""
 
 from __future__ import annotations
 
@@ -42,12 +45,16 @@ async def version(connection: Connection) -> int:
 
 
 async def require_current(connection: Connection) -> None:
-    """Raise SchemaTooOld or SchemaTooNew unless the database is exactly at this version's schema."""
+    """Raise SchemaTooOld or SchemaTooNew unless the database is at this version's schema."""
     have, want = await version(connection), max(available())
     if have > want:
-        raise SchemaTooNew(f"the database is at schema {have}, this version knows {want}: use a newer gateway")
+        raise SchemaTooNew(
+            f"the database is at schema {have}, this version knows {want}: use a newer gateway"
+        )
     if have < want:
-        raise SchemaTooOld(f"the database is at schema {have}, this version needs {want}: run `gateway migrate`")
+        raise SchemaTooOld(
+            f"the database is at schema {have}, this version needs {want}: run `gateway migrate`"
+        )
 
 
 async def migrate(connection: Connection) -> list[int]:

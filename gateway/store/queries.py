@@ -1,6 +1,7 @@
 """The SQL of the store: named blocks in `sql/*.sql`, read once.
 
-A file holds blocks that each begin with `-- name: some_name`; comment lines behind it say what the statement is for.
+A file holds blocks that each begin with `-- name: some_name`; comment lines behind it say what the
+statement is for.
 """
 
 from __future__ import annotations
