@@ -1,34 +1,31 @@
 """From a send request to a message: what is wanted, whether the shop may, and what it takes.
 
-`Acceptance.draft` does no I/O and changes nothing: the API's preview and its POST both call it. What only the store knows (the
-contact's last known SMS Alerts field, the number that last talked with the phone) is filled in by `settle_draft`, when the
-store has been asked.
+`Acceptance.draft` does no I/O and changes nothing: the API's preview and its POST both call it.
+What only the store knows (the contact's last known SMS Alerts field, the number that last talked
+with the phone) is filled in by `settle_draft`, when the store has been asked.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-
 from config.settings import LimitSettings, SmsSettings
 from gateway.dispatch.request import Contact, SendRequest
+from gateway.dispatch.request_fields import read_fields
 from gateway.errors import Fault, Refusal
 from gateway.ids import IdSource, show
 from gateway.model import Category, Channel, Message, Place, State
-from gateway.phone import PhoneError, normalize
 from gateway.policy.gate import Action, Reason, Verdict, decide, fold_alerts
 from gateway.store.directory import Number, Shop
-from protocols.sms.encoding import Encoding, choose
-from protocols.sms.repair import Change, repair
+from protocols.sms.encoding import Encoding
+from protocols.sms.repair import Change
 from protocols.sms.segment import count
 
 WIDE_REFERENCE = 256
 """Added to a message's encoding where its segments carry a 16-bit concatenation reference."""
-
-_FARTHEST_S = 366 * 86400
 
 
 @dataclass(slots=True)
@@ -39,17 +36,31 @@ class Draft:
     shop: Shop
     contact: Contact | None
     alerts: str | None
-    """The request's SMS Alerts field, folded; None where it said nothing and the store's word counts."""
+    """The request's SMS Alerts field, folded; None where it said nothing and the store's word
+    counts.
+    """
     is_sender_open: bool
     """Whether the sender is still to be chosen among the shop's numbers."""
     changes: tuple[Change, ...]
     send_at_ms: int | None
+    reference_bits: Mapping[str, int]
+    """By the name of the route: 8 or 16."""
     verdict: Verdict | None = None
 
     @property
     def needs_contact(self) -> bool:
         """Whether the store must be asked for the contact before the message can be judged."""
         return self.alerts is None or self.is_sender_open
+
+    def send_from(self, number: Number) -> None:
+        """Let this number of the shop send it: its route decides how segments are marked."""
+        message = self.message
+        message.sender, message.route = number.number, number.route
+        encoding = Encoding(message.encoding & ~WIDE_REFERENCE)
+        is_wide = self.reference_bits.get(number.route_name) == 16
+        message.segments = count(message.body, encoding, 16 if is_wide else 8)
+        wide = WIDE_REFERENCE if is_wide and message.segments > 1 else 0
+        message.encoding = encoding + wide
 
 
 class Acceptance:
@@ -67,22 +78,12 @@ class Acceptance:
     def draft(self, shop: Shop, request: SendRequest, now_ms: int) -> Draft:
         """The message that the request asks for.
 
-        Raises Refusal: `invalid-request` names every faulty field, the other types what the shop or this version may not do.
+        Raises Refusal: `invalid-request` names every faulty field, the other types what the shop or
+        this version may not do.
         """
-        faults: list[Fault] = []
-        _check_text_fields(request, faults)
-        phone = self._phone(request, faults)
-        send_at_ms, expires_ms = self._times(request, now_ms, faults)
-        body, changes, encoding, segments = self._body(request.text, faults)
-        sender = self._sender(request, faults)
-        if faults:
-            raise Refusal("invalid-request", "The request has faulty fields.", tuple(faults))
-        self._refuse_what_this_version_cannot(request)
-        number = self._number(shop, request, sender)
-        coding = int(encoding)
-        if segments > 1 and self._reference_bits.get(number.route_name) == 16:
-            segments = count(body, encoding, 16)
-            coding += WIDE_REFERENCE
+        fields = read_fields(request, self._sms, self._limits, now_ms)
+        _refuse_what_this_version_cannot(request)
+        number = _number(shop, fields.sender)
         message = Message(
             id=self._ids.next(),
             shop=shop.id,
@@ -90,137 +91,71 @@ class Acceptance:
             channel=Channel.SMS,
             category=Category[request.category.upper()],
             sender=number.number,
-            target=phone,
-            body=body,
-            encoding=coding,
-            segments=segments,
-            expires_ms=expires_ms,
+            target=fields.phone,
+            body=fields.body.text,
+            encoding=int(fields.body.encoding),
+            segments=fields.body.segments,
+            expires_ms=fields.expires_ms,
             reference=request.reference,
             source=request.source,
         )
         alerts = request.contact.sms_alerts if request.contact else None
-        return Draft(
+        draft = Draft(
             message=message,
             shop=shop,
             contact=request.contact,
             alerts=None if alerts is None else fold_alerts(alerts),
             is_sender_open=request.sender is None and len(shop.numbers) > 1,
-            changes=changes,
-            send_at_ms=send_at_ms,
+            changes=fields.body.changes,
+            send_at_ms=fields.send_at_ms,
+            reference_bits=self._reference_bits,
         )
+        if message.segments > 1:
+            draft.send_from(number)
+        return draft
 
-    # Fields -------------------------------------------------------------------------------------------------------
 
-    def _phone(self, request: SendRequest, faults: list[Fault]) -> str:
-        contact = request.contact
-        if (request.to is None) == (contact is None):
-            problem = "is missing" if contact is None else "stands beside `contact`"
-            faults.append(Fault("to", problem, "give either `to` or `contact`"))
-            return ""
-        if contact is not None and not (contact.primary_phone or "").strip():
-            raise Refusal(
-                "no-primary-phone",
-                "The contact has no primary phone.",
-                (Fault("contact.primary_phone", "is empty", "enter a primary phone for the contact"),),
-            )
-        field = "to" if contact is None else "contact.primary_phone"
-        text = request.to if contact is None else contact.primary_phone
-        try:
-            return normalize(text or "", self._sms.default_region, self._sms.countries)
-        except PhoneError as error:
-            faults.append(Fault(field, str(error), "an example: +12125550123"))
-            return ""
+def _refuse_what_this_version_cannot(request: SendRequest) -> None:
+    options = {
+        "channel": request.channel in ("email", "voice") and request.channel,
+        "voice": request.voice is not None and "spoken messages",
+        "fallback": bool(request.fallback) and "a fallback",
+    }
+    faults = tuple(
+        Fault(field, f"{what} is not available in this version", "leave it out")
+        for field, what in options.items()
+        if what
+    )
+    if faults:
+        raise Refusal("not-available", "This version cannot do what is asked.", faults)
 
-    def _sender(self, request: SendRequest, faults: list[Fault]) -> str | None:
-        if request.sender is None:
-            return None
-        text = request.sender.strip()
-        if text.isascii() and text.isdigit() and 5 <= len(text) <= 6:
-            return text
-        try:
-            return normalize(text, self._sms.default_region, self._sms.countries)
-        except PhoneError as error:
-            faults.append(Fault("from", str(error), "give one of the shop's numbers, or null"))
-            return None
 
-    def _times(
-        self, request: SendRequest, now_ms: int, faults: list[Fault]
-    ) -> tuple[int | None, int]:
-        send_at_ms = _ms(request.send_at)
-        if send_at_ms is not None and send_at_ms <= now_ms:
-            send_at_ms = None
-        start_ms = send_at_ms or now_ms
-        if start_ms - now_ms > _FARTHEST_S * 1000:
-            faults.append(Fault("send_at", "is more than a year away", "post it later"))
-        expires_ms = _ms(request.expires_at)
-        if expires_ms is None:
-            return send_at_ms, start_ms + int(self._validity_s(request.category) * 1000)
-        if expires_ms <= start_ms:
-            problem = "is not after `send_at`" if send_at_ms else "has passed"
-            faults.append(Fault("expires_at", problem, "give a later time, or leave it out"))
-        elif expires_ms - start_ms > _FARTHEST_S * 1000:
-            faults.append(Fault("expires_at", "is more than a year away", "give an earlier time"))
-        return send_at_ms, expires_ms
-
-    def _validity_s(self, category: str) -> float:
-        if category == "marketing":
-            return self._limits.validity_marketing_s
-        return self._limits.validity_transactional_s
-
-    def _body(
-        self, text: str, faults: list[Fault]
-    ) -> tuple[str, tuple[Change, ...], Encoding, int]:
-        changes: tuple[Change, ...] = ()
-        if self._sms.smart_repair:
-            text, changes = repair(text)
-        if not text.strip():
-            faults.append(Fault("text", "is blank", "give the words to send"))
-            return text, changes, Encoding.GSM7, 1
-        try:
-            encoding = choose(text)
-            segments = count(text, encoding)
-        except UnicodeEncodeError:
-            return text, changes, Encoding.UCS2, 1
-        most = self._sms.segments_max
-        if segments > most:
-            faults.append(
-                Fault("text", f"takes {segments} segments; at most {most} are allowed", "shorten it")
-            )
-        return text, changes, encoding, segments
-
-    # What the shop may ---------------------------------------------------------------------------------------------
-
-    def _refuse_what_this_version_cannot(self, request: SendRequest) -> None:
-        options = {
-            "channel": request.channel in ("email", "voice") and request.channel,
-            "voice": request.voice is not None and "spoken messages",
-            "fallback": bool(request.fallback) and "a fallback",
-        }
-        faults = tuple(
-            Fault(field, f"{what} is not available in this version", "leave it out")
-            for field, what in options.items()
-            if what
-        )
-        if faults:
-            raise Refusal("not-available", "This version cannot do what is asked.", faults)
-
-    def _number(self, shop: Shop, request: SendRequest, sender: str | None) -> Number:
-        if not shop.numbers:
-            raise Refusal(
-                "no-service",
-                f"Shop {shop.code} has no SMS number assigned.",
-                hint="assign one: gateway number assign NUMBER --shop ID --link LINK",
-            )
-        if sender is None:
-            return shop.numbers[0]
-        for number in shop.numbers:
-            if number.number == sender:
-                return number
+def _number(shop: Shop, sender: str | None) -> Number:
+    """The shop's number that is asked for, or its first."""
+    if not shop.numbers:
         raise Refusal(
-            "number-not-allowed",
-            f"The number is not assigned to shop {shop.code}.",
-            (Fault("from", "is not one of the shop's numbers", "give one of them, or null"),),
+            "no-service",
+            f"Shop {shop.code} has no SMS number assigned.",
+            hint="assign one: gateway number assign NUMBER --shop ID --link LINK",
         )
+    if sender is None:
+        return shop.numbers[0]
+    for number in shop.numbers:
+        if number.number == sender:
+            return number
+    raise Refusal(
+        "number-not-allowed",
+        f"The number is not assigned to shop {shop.code}.",
+        (Fault("from", "is not one of the shop's numbers", "give one of them, or null"),),
+    )
+
+
+def choose_sender(draft: Draft, known_number: str | None) -> None:
+    """Send from the number that last talked with the phone, where the request names none."""
+    if draft.is_sender_open and known_number is not None:
+        for number in draft.shop.numbers:
+            if number.number == known_number and number.number != draft.message.sender:
+                draft.send_from(number)
 
 
 def settle_draft(
@@ -228,13 +163,12 @@ def settle_draft(
 ) -> None:
     """Complete a draft with what the store knows of its contact, and let the gate judge it.
 
-    Raises Refusal where acceptance refuses what the gate would hold or drop later: `support-ended`, and a validity that has passed.
+    `has_link`: whether a link serves the route of the sender that `choose_sender` chooses. Raises
+    Refusal where acceptance refuses what the gate would hold or drop later: `support-ended`, and a
+    validity that has passed.
     """
     message = draft.message
-    if draft.is_sender_open and known_number is not None:
-        for number in draft.shop.numbers:
-            if number.number == known_number:
-                message.sender, message.route = number.number, number.route
+    choose_sender(draft, known_number)
     draft.verdict = verdict = decide(
         category=message.category,
         expires_ms=message.expires_ms,
@@ -299,40 +233,3 @@ def iso(ms: int) -> str:
     """Milliseconds since the epoch as RFC 3339 in UTC: `2026-11-22T19:02:00.123Z`."""
     whole, rest = divmod(ms, 1000)
     return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
-
-
-def _ms(time: datetime | None) -> int | None:
-    return None if time is None else int(time.timestamp() * 1000)
-
-
-def _check_text_fields(request: SendRequest, faults: list[Fault]) -> None:
-    """PostgreSQL stores neither U+0000 nor lone surrogates: they are refused here, by field."""
-    for name, value in _strings(request):
-        if value.isascii():
-            if "\0" in value:
-                faults.append(Fault(name, "contains U+0000", "remove it"))
-        else:
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                faults.append(Fault(name, "contains half of a surrogate pair", "send whole characters"))
-            if "\0" in value:
-                faults.append(Fault(name, "contains U+0000", "remove it"))
-
-
-_TEXT_FIELDS = ("text", "source", "sender", "to", "reference", "idempotency_key")
-_CONTACT_FIELDS = tuple(f.name for f in msgspec.structs.fields(Contact))
-
-
-def _strings(request: SendRequest) -> list[tuple[str, str]]:
-    found = []
-    for name in _TEXT_FIELDS:
-        value = getattr(request, name)
-        if value is not None:
-            found.append(("from" if name == "sender" else name, value))
-    if request.contact is not None:
-        for name in _CONTACT_FIELDS:
-            value = getattr(request.contact, name)
-            if value is not None:
-                found.append((f"contact.{name}", value))
-    return found

@@ -28,8 +28,8 @@ async def cancel(
 ) -> CancelResult:
     """Cancel a message of a shop (None: of any). What a carrier has taken cannot be called back.
 
-    A row that a retry put elsewhere than where the message began stays behind; whoever comes to it finds the message settled and
-    drops it. Raises StoreDown.
+    A row that a retry put elsewhere than where the message began stays behind; whoever comes to it
+    finds the message settled and drops it. Raises StoreDown.
     """
 
     async def work(connection: asyncpg.Connection) -> CancelResult:

@@ -1,7 +1,8 @@
 """Receipts that match nothing yet: kept for a while, bounded, and tried again.
 
-A receipt may overtake the response that tells its id. It is tried when a flush brings the id, and after 1, 5 and 30 seconds; the last time it
-may also settle a segment in doubt to the same destination. No clock of its own.
+A receipt may overtake the response that tells its id. It is tried when a flush brings the id, and
+1, 6 and 36 seconds after it came; the last time it may also settle a segment in doubt to the same
+destination. No clock of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 RETRIES_S = (1.0, 5.0, 30.0)
-"""When an unmatched receipt is tried again, in seconds after it came."""
+"""How long an unmatched receipt waits for its first, second and last try."""
 
 
 @dataclass(slots=True)
@@ -27,31 +28,42 @@ class Early:
     tries: int = 0
     due: float = 0.0
 
+    @property
+    def is_last_try(self) -> bool:
+        """Whether it is given up if it matches nothing now."""
+        return self.tries >= len(RETRIES_S)
+
 
 class EarlyReceipts:
     """The early receipts of this process's links."""
 
     def __init__(self, per_link: int) -> None:
         """`per_link`: how many are kept for each link; beyond, the oldest goes."""
-        self._per_link = per_link
+        self.per_link = per_link
         self._by_id: dict[int, OrderedDict[int, Early]] = {}
         self._by_form: dict[tuple[int, str], set[int]] = {}
 
     def __len__(self) -> int:
         return sum(len(receipts) for receipts in self._by_id.values())
 
-    def add(self, receipt: Early, now: float) -> Early | None:
-        """Keep a receipt; returns the oldest one of its link if that had to go for it."""
-        receipt.due = now + RETRIES_S[receipt.tries]
+    def __contains__(self, receipt: Early) -> bool:
+        return receipt.id in self._by_id.get(receipt.link, ())
+
+    def add(self, receipt: Early, now: float) -> None:
+        """Keep a receipt. One that is kept already keeps its tries."""
         kept = self._by_id.setdefault(receipt.link, OrderedDict())
+        if receipt.id in kept:
+            return
+        receipt.due = now + RETRIES_S[receipt.tries]
         kept[receipt.id] = receipt
         for form in receipt.forms:
             self._by_form.setdefault((receipt.link, form), set()).add(receipt.id)
-        if len(kept) <= self._per_link:
-            return None
-        oldest = next(iter(kept.values()))
-        self.remove(oldest)
-        return oldest
+
+    def excess(self, link: int, coming: int) -> list[Early]:
+        """The oldest receipts of a link, as many as must go for `coming` new ones."""
+        kept = self._by_id.get(link)
+        count = len(kept) + coming - self.per_link if kept else 0
+        return [early for _, early in zip(range(count), (kept or {}).values(), strict=False)]
 
     def remove(self, receipt: Early) -> None:
         """Forget a receipt."""
@@ -71,13 +83,13 @@ class EarlyReceipts:
         return [self._by_id[link][id_] for id_ in sorted(ids)] if ids else []
 
     def due(self, now: float) -> list[Early]:
-        """The receipts that are to be tried now; each has its next time set, or `tries` past the last."""
+        """The receipts that are to be tried now; each has its next time set."""
         found = []
         for kept in self._by_id.values():
             for receipt in kept.values():
                 if receipt.due <= now:
                     receipt.tries += 1
-                    last = receipt.tries >= len(RETRIES_S)
-                    receipt.due = now + 3600.0 if last else now + RETRIES_S[receipt.tries]
+                    wait = RETRIES_S[min(receipt.tries, len(RETRIES_S) - 1)]
+                    receipt.due = now + wait
                     found.append(receipt)
         return found

@@ -1,4 +1,6 @@
-"""Claims from the queue for one link: a little at a time, as its window and pace allow, and past the gate once more."""
+"""Claims from the queue for one link: a little at a time, as its window and pace allow, and past
+the gate once more.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from gateway.dispatch.routes import Link, Route, Routes
 from gateway.dispatch.settle import Settler
 from gateway.errors import Fenced, StoreDown
 from gateway.ids import IdSource, wall_ms
-from gateway.model import Category, Channel, Lane, State, is_settled
+from gateway.model import Category, Channel, State, is_settled
 from gateway.policy.gate import Action, decide
 from gateway.store.database import HotConnection
 from gateway.store.directory import Directory
@@ -25,6 +27,8 @@ SQL = load("dispatch")
 
 CLAIM_MAX = 500
 _RETRY_S = 0.5
+_TRIES_MAX = 32_767
+"""What a column of two octets holds."""
 
 
 class Feeder:
@@ -46,7 +50,9 @@ class Feeder:
         may_write: Callable[[], bool] = lambda: True,
         on_unknown: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_unknown` is called when a claim's outcome is not known, so that its flight is looked for."""
+        """`on_unknown` is called when a claim's outcome is not known, so that its flight is looked
+        for.
+        """
         self._link = link
         self._serves = serves
         self._connection = connection
@@ -106,7 +112,8 @@ class Feeder:
     async def _claim(self, route: Route, count: int) -> None:
         cursors = route.cursors
         flight = self._ids.next()
-        positions = [cursors.positions[lane] for lane in Lane]
+        self._flights.begin(flight)
+        positions = cursors.begin()
 
         async def claim(connection: asyncpg.Connection) -> list[asyncpg.Record]:
             await connection.execute(SQL["lock_route"], route.id)
@@ -121,8 +128,6 @@ class Feeder:
                 self._link.id,
             )
 
-        self._flights.begin(flight)
-        cursors.begin()
         try:
             rows = await self._connection.transact(claim)
         except BaseException:
@@ -130,10 +135,14 @@ class Feeder:
             self._on_unknown()
             raise
         cursors.end(count, (row["rank"] for row in rows))
-        if rows:
+        if not rows:
+            self._flights.forget(flight)
+        elif self._may_write():
             self._pass_on(route, rows, flight)
         else:
+            # Too late to send: by now another node may have taken the flight over.
             self._flights.forget(flight)
+            self._on_unknown()
 
     def _pass_on(self, route: Route, rows: list[asyncpg.Record], flight_id: int) -> None:
         """Let the gate judge what was claimed, and give the link what may go."""
@@ -152,6 +161,7 @@ class Feeder:
         if message.fate is not None:
             self._settler.dropped(message)
             return False
+        # A shop that the directory has not read yet was judged when the message was accepted.
         shop = self._directory.shop_by_id(message.shop)
         verdict = decide(
             category=message.category,
@@ -179,7 +189,9 @@ def _by_rank(row: asyncpg.Record) -> tuple[int, int]:
 
 
 def _outgoing(row: asyncpg.Record, route: Route, flight: Flight) -> Outgoing:
-    """A claimed row. One that is settled already (canceled while it waited, or sent whole) comes with FAILED as its fate."""
+    """A claimed row. One that is settled already (canceled while it waited, or sent whole) comes
+    with FAILED as its fate.
+    """
     message = Outgoing(
         id=row["id"],
         shop=row["shop"],
@@ -187,7 +199,7 @@ def _outgoing(row: asyncpg.Record, route: Route, flight: Flight) -> Outgoing:
         channel=_CHANNELS[row["channel"]],
         category=_CATEGORIES[row["category"]],
         rank=row["rank"],
-        tries=row["tries"] + 1,
+        tries=min(row["tries"] + 1, _TRIES_MAX),
         sender=row["sender"],
         target=row["target"],
         body=row["body"],

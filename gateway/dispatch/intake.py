@@ -1,8 +1,10 @@
-"""Group commit: what callers post waits a moment for its turn, is stored together, and is answered when it is durable.
+"""Group commit: what callers post waits a moment for its turn, is stored together, and is answered
+when it is durable.
 
-One writer task. What gathers while a commit is under way is the next commit: no delay is added, and under load one fsync serves many posts.
-Where a route's queue is empty and its link has room, the messages are committed as a flight and handed to the link
-from memory; the rest goes through the queue.
+One writer task. What gathers while a commit is under way is the next commit: no delay is added,
+and under load one fsync serves many posts. Where a route's queue is empty and its link has room,
+the messages are committed as a flight and handed to the link from memory; the rest goes through
+the queue.
 """
 
 from __future__ import annotations
@@ -11,19 +13,30 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import asyncpg
 import msgspec
 
-from gateway.dispatch.acceptance import Draft, answer, settle_draft
-from gateway.dispatch.flights import Flight, Flights, Outgoing
-from gateway.dispatch.routes import Route, Routes
+from gateway.dispatch.acceptance import Draft, answer, choose_sender, settle_draft
+from gateway.dispatch.flights import Flights
+from gateway.dispatch.group import (
+    Accepted,
+    Direct,
+    Idempotency,
+    Item,
+    Outcome,
+    Plan,
+    Post,
+    arguments,
+)
+from gateway.dispatch.routes import Routes
 from gateway.errors import Fault, Fenced, Refusal, StoreDown
 from gateway.ids import IdSource, wall_ms
 from gateway.model import Place
-from gateway.store.database import HotConnection
+from gateway.store.database import HotConnection, is_row_fault
 from gateway.store.queries import load
+
+__all__ = ["Accepted", "Idempotency", "Intake", "Outcome"]
 
 log = logging.getLogger(__name__)
 
@@ -32,64 +45,10 @@ SQL = load("dispatch")
 GROUP_MAX = 500
 """Messages in one commit: enough to share the sync, few enough not to hold the event loop."""
 
-_UNAVAILABLE = "The gateway cannot store messages now. Nothing is known to be accepted: post again with the same key."
+DEADLINE_S = 5.0
+"""How long a commit may take before all who wait are told that nothing can be stored now."""
+
 _encode = msgspec.json.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True)
-class Idempotency:
-    """A caller's key, and the SHA-256 of the request that it belongs to."""
-
-    key: str
-    fingerprint: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A message is durable. `answer` is the body of the 202; `is_replay`: an earlier request with this key was answered so."""
-
-    answer: bytes
-    is_replay: bool = False
-
-
-Outcome = Accepted | Refusal
-
-
-@dataclass(slots=True)
-class _Post:
-    """What one call of `accept` waits for."""
-
-    outcomes: list[Outcome | None]
-    left: int
-    done: asyncio.Future[None]
-
-    def settle(self, index: int, outcome: Outcome) -> None:
-        if self.outcomes[index] is not None:
-            return
-        self.outcomes[index] = outcome
-        self.left -= 1
-        if not self.left and not self.done.done():
-            self.done.set_result(None)
-
-
-@dataclass(slots=True)
-class _Item:
-    draft: Draft
-    key: Idempotency | None
-    post: _Post
-    index: int
-    answer: bytes = b""
-
-    def settle(self, outcome: Outcome) -> None:
-        self.post.settle(self.index, outcome)
-
-
-@dataclass(slots=True)
-class _Plan:
-    """Where the messages of a group go."""
-
-    direct: dict[int, tuple[Route, int, list[_Item]]] = field(default_factory=dict)
-    queued: list[tuple[Route, int]] = field(default_factory=list)
 
 
 class Intake:
@@ -109,9 +68,12 @@ class Intake:
         on_accepted: Callable[[int, int], None] = lambda shop, count: None,
         on_queued: Callable[[int, int], None] = lambda route, rank: None,
         on_unknown: Callable[[], None] = lambda: None,
+        deadline_s: float = DEADLINE_S,
     ) -> None:
-        """`on_accepted` gets shop and count of what was stored, `on_queued` route and rank of what other nodes may claim,
-        `on_unknown` is called when a commit's outcome is not known, so that orphaned flights are looked for."""
+        """`on_accepted` gets shop and count of what was stored and waits, `on_queued` route and
+        rank of what other nodes may claim, `on_unknown` is called when a commit's outcome is not
+        known, so that orphaned flights are looked for.
+        """
         self._connection = connection
         self._ids = ids
         self._routes = routes
@@ -123,51 +85,83 @@ class Intake:
         self._on_accepted = on_accepted
         self._on_queued = on_queued
         self._on_unknown = on_unknown
-        self._waiting: deque[_Item] = deque()
+        self._deadline_s = deadline_s
+        self._waiting: deque[Item] = deque()
+        self._group: list[Item] = []
+        self._is_stuck = False
         self._wake = asyncio.Event()
 
     def require_room(self, messages: int) -> None:
-        """Raise Refusal `unavailable` when too much waits already."""
+        """Raise Refusal `unavailable` when too much waits already, or the store does not answer."""
+        if self._is_stuck:
+            raise _unavailable()
         if len(self._waiting) + messages > self._waiting_max:
             raise Refusal("unavailable", "Too many requests wait to be stored.", retry_after_s=1)
 
     async def accept(
         self, drafts: Sequence[Draft], keys: Sequence[Idempotency | None] = ()
     ) -> list[Outcome]:
-        """Store the drafts, each by itself accepted or refused. What is Accepted is durable when this returns.
+        """Store the drafts, each by itself accepted or refused. What is Accepted is durable when
+        this
+        returns; what is refused as `unavailable` may have been stored all the same.
 
-        The order of the answers is that of the drafts. Raises Refusal `unavailable` when too much waits already.
+        The order of the answers is that of the drafts. Raises Refusal `unavailable` when too much
+        waits already.
         """
         self.require_room(len(drafts))
-        done = asyncio.get_running_loop().create_future()
-        post = _Post([None] * len(drafts), len(drafts), done)
         if not drafts:
             return []
+        done = asyncio.get_running_loop().create_future()
+        post = Post([None] * len(drafts), len(drafts), done)
         for index, draft in enumerate(drafts):
-            self._waiting.append(_Item(draft, keys[index] if keys else None, post, index))
+            self._waiting.append(Item(draft, keys[index] if keys else None, post, index))
         self._wake.set()
         await done
         return [outcome for outcome in post.outcomes if outcome is not None]
 
     async def replay(self, shop: int, key: Idempotency) -> Outcome | None:
-        """The first answer given under this key, a Refusal if it was to another request, or None if the key is new."""
+        """The first answer given under this key, a Refusal if it was to another request, or None if
+        the key is new.
+        """
         try:
-            rows = await self._connection.fetch(SQL["find_keys"], [shop], [key.key])
-        except StoreDown:
-            return Refusal("unavailable", _UNAVAILABLE, retry_after_s=1)
+            async with asyncio.timeout(self._deadline_s):
+                rows = await self._connection.fetch(SQL["find_keys"], [shop], [key.key])
+        except (StoreDown, TimeoutError):
+            return _unavailable()
         return _replayed(rows[0], key) if rows else None
 
     async def run(self) -> None:
         """Commit groups, for ever."""
+        loop = asyncio.get_running_loop()
         while True:
             await self._wake.wait()
-            if not self._waiting:
+            self._group = self._take_group()
+            if not self._group:
                 self._wake.clear()
                 continue
-            count = min(len(self._waiting), GROUP_MAX)
-            await self._handle([self._waiting.popleft() for _ in range(count)])
+            watch = loop.call_later(self._deadline_s, self._on_stuck)
+            try:
+                await self._handle(self._group)
+            finally:
+                watch.cancel()
+                self._is_stuck = False
 
-    async def _handle(self, group: list[_Item]) -> None:
+    def _take_group(self) -> list[Item]:
+        """The next items that somebody still waits for."""
+        group: list[Item] = []
+        while self._waiting and len(group) < GROUP_MAX:
+            item = self._waiting.popleft()
+            if not item.is_abandoned:
+                group.append(item)
+        return group
+
+    def _on_stuck(self) -> None:
+        """A commit takes too long: nobody is kept waiting for it, and nobody joins them."""
+        self._is_stuck = True
+        log.warning("the store has not answered for %.0f s", self._deadline_s)
+        self._refuse_all(self._group)
+
+    async def _handle(self, group: list[Item]) -> None:
         """Store a group, or tell each caller why not."""
         try:
             if not self._may_write():
@@ -181,45 +175,45 @@ class Intake:
             log.exception("%d messages could not be stored", len(group))
             self._refuse_all(group)
 
-    def _refuse_all(self, group: list[_Item]) -> None:
+    def _refuse_all(self, group: Sequence[Item]) -> None:
         """Answer a group, and what waits behind it, that nothing can be stored now."""
-        refusal = Refusal("unavailable", _UNAVAILABLE, retry_after_s=2)
+        refusal = _unavailable()
         for item in (*group, *self._waiting):
             item.settle(refusal)
         self._waiting.clear()
 
-    # Before the commit ---------------------------------------------------------------------------------------------
+    # Before the commit ----------------------------------------------------------------------------
 
-    async def _without_replays(self, group: list[_Item]) -> list[_Item]:
+    async def _without_replays(self, group: list[Item]) -> list[Item]:
         """Answer what was posted before; put off what has the key of another item of this group."""
-        keyed = [item for item in group if item.key is not None]
+        keyed = [(item.message.shop, item.key.key) for item in group if item.key is not None]
         if not keyed:
             return group
         rows = await self._connection.fetch(
-            SQL["find_keys"],
-            [item.draft.shop.id for item in keyed],
-            [item.key.key for item in keyed if item.key],
+            SQL["find_keys"], [shop for shop, _ in keyed], [key for _, key in keyed]
         )
         known = {(row["shop"], row["key"]): row for row in rows}
-        fresh: list[_Item] = []
+        fresh: list[Item] = []
+        put_off: list[Item] = []
         seen: set[tuple[int, str]] = set()
         for item in group:
             if item.key is None:
                 fresh.append(item)
                 continue
-            name = (item.draft.shop.id, item.key.key)
+            name = (item.message.shop, item.key.key)
             if name in known:
                 item.settle(_replayed(known[name], item.key))
             elif name in seen:
-                self._waiting.appendleft(item)
+                put_off.append(item)
             else:
                 seen.add(name)
                 fresh.append(item)
+        self._waiting.extendleft(reversed(put_off))
         return fresh
 
-    async def _contacts(self, group: list[_Item]) -> dict[tuple[int, str], asyncpg.Record]:
+    async def _contacts(self, group: list[Item]) -> dict[tuple[int, str], asyncpg.Record]:
         """What the store knows of the phones that the requests did not describe."""
-        unknown = [item.draft.message for item in group if item.draft.needs_contact]
+        unknown = [item.message for item in group if item.draft.needs_contact]
         if not unknown:
             return {}
         rows = await self._connection.fetch(
@@ -228,40 +222,53 @@ class Intake:
         return {(row["shop"], row["phone"]): row for row in rows}
 
     def _judge(
-        self, group: list[_Item], contacts: dict[tuple[int, str], asyncpg.Record]
-    ) -> list[_Item]:
-        """Let the gate judge each draft; refusals are answered here."""
+        self, group: list[Item], contacts: dict[tuple[int, str], asyncpg.Record]
+    ) -> list[Item]:
+        """Let the gate judge each draft; refusals are answered here. What an earlier request of the
+        group said of a contact holds for the later ones.
+        """
         accepted = []
         now_ms = wall_ms()
+        said: dict[tuple[int, str], str] = {}
         for item in group:
-            message = item.draft.message
-            known = contacts.get((message.shop, message.target)) if contacts else None
+            message, draft = item.message, item.draft
+            whom = (message.shop, message.target)
+            known = contacts.get(whom)
+            if draft.alerts is not None:
+                said[whom] = draft.alerts
+            choose_sender(draft, known["number"] if known else None)
             try:
                 settle_draft(
-                    item.draft,
-                    known["sms_alerts"] if known else None,
-                    known["number"] if known else None,
+                    draft,
+                    said.get(whom, known["sms_alerts"] if known else None),
+                    None,
                     has_link=self._routes.get(message.route).has_link,
                     now_ms=now_ms,
                 )
             except Refusal as refusal:
                 item.settle(refusal)
                 continue
-            item.answer = _encode(answer(item.draft))
+            item.answer = _encode(answer(draft))
             accepted.append(item)
         return accepted
 
-    # The commit ----------------------------------------------------------------------------------------------------
+    # The commit -----------------------------------------------------------------------------------
 
-    async def _store(self, group: list[_Item]) -> None:
-        """Commit a group. If a row of it cannot be stored, halve it until that row stands alone, and refuse that row alone."""
+    async def _store(self, group: list[Item]) -> None:
+        """Commit a group. If a row of it cannot be stored, halve it until that row stands alone,
+        and refuse that row alone.
+        """
         if not group:
             return
         plan = self._plan(group)
         try:
-            await self._commit(group, plan)
+            await self._connection.fetch(
+                SQL["accept"], *arguments(group, plan, self._node, self._epoch)
+            )
         except asyncpg.PostgresError as error:
             self._release(plan)
+            if not is_row_fault(error):
+                raise
             if len(group) == 1:
                 await self._refuse(group[0], error)
                 return
@@ -275,168 +282,101 @@ class Intake:
         else:
             self._hand_over(group, plan)
 
-    def _plan(self, group: list[_Item]) -> _Plan:
-        """Rank what is to be sent, and choose what skips the queue: as much as the links have room for, in order of rank."""
-        plan = _Plan()
-        ready: dict[int, list[_Item]] = {}
+    def _plan(self, group: list[Item]) -> Plan:
+        """Rank what is to be sent, and choose what skips the queue: as much as the links have room
+        for, in order of rank.
+        """
+        plan = Plan()
+        ready: dict[int, list[Item]] = {}
         for item in group:
-            message = item.draft.message
+            message = item.message
             if message.place in (Place.QUEUE, Place.FLIGHT):
-                route = self._routes.get(message.route)
                 message.place = Place.QUEUE
                 if not message.rank:
-                    message.rank = route.ranker.rank(message.lane, message.shop)
+                    ranker = self._routes.get(message.route).ranker
+                    message.rank = ranker.rank(message.lane, message.shop)
                 ready.setdefault(message.route, []).append(item)
         for id_, items in ready.items():
             route = self._routes.get(id_)
-            room = route.direct_room()
+            link, room = route.link, route.direct_room()
             items.sort(key=_by_rank)
             direct = items[:room]
-            if direct:
+            if direct and link is not None:
                 flight = self._ids.next()
                 self._flights.begin(flight)
                 route.reserved += len(direct)
-                plan.direct[id_] = (route, flight, direct)
+                plan.direct.append(Direct(route, link, flight, direct))
                 for item in direct:
-                    item.draft.message.place = Place.FLIGHT
-            plan.queued += [(route, item.draft.message.rank) for item in items[room:]]
+                    item.message.place = Place.FLIGHT
+            plan.queued += [(route, item.message.rank) for item in items[room:]]
         return plan
 
-    def _release(self, plan: _Plan) -> None:
-        for route, flight, items in plan.direct.values():
-            route.reserved -= len(items)
-            self._flights.forget(flight)
+    def _release(self, plan: Plan) -> None:
+        """Nothing in memory answers for the flights of a plan."""
+        for direct in plan.direct:
+            direct.route.reserved -= len(direct.items)
+            self._flights.forget(direct.flight)
 
-    async def _commit(self, group: list[_Item], plan: _Plan) -> None:
-        messages = [item.draft.message for item in group]
-        keyed = [item for item in group if item.key is not None]
-        flights = list(plan.direct.values())
-        await self._connection.fetch(
-            SQL["accept"],
-            [m.id for m in messages],
-            [m.shop for m in messages],
-            [m.route for m in messages],
-            [m.rank for m in messages],
-            [m.place for m in messages],
-            [m.channel for m in messages],
-            [m.category for m in messages],
-            [m.encoding for m in messages],
-            [m.segments for m in messages],
-            [m.due_ms for m in messages],
-            [m.expires_ms for m in messages],
-            [m.parent for m in messages],
-            [m.sender for m in messages],
-            [m.target for m in messages],
-            [m.body for m in messages],
-            [m.reference for m in messages],
-            [m.source for m in messages],
-            [m.reason for m in messages],
-            wall_ms(),
-            self._node,
-            self._epoch,
-            [flight for _, flight, _ in flights],
-            [route.id for route, _, _ in flights],
-            [route.link.id if route.link else 0 for route, _, _ in flights],
-            *_contact_columns(group),
-            [item.draft.shop.id for item in keyed],
-            [item.key.key for item in keyed if item.key],
-            [item.key.fingerprint for item in keyed if item.key],
-            [item.answer.decode() for item in keyed],
-        )
-
-    async def _refuse(self, item: _Item, error: asyncpg.PostgresError) -> None:
-        """A row that cannot be stored: its key was used meanwhile, or PostgreSQL cannot hold what it says."""
+    async def _refuse(self, item: Item, error: asyncpg.PostgresError) -> None:
+        """A row that cannot be stored: its key was used meanwhile, or PostgreSQL cannot hold it."""
         if isinstance(error, asyncpg.UniqueViolationError) and item.key is not None:
-            replayed = await self.replay(item.draft.shop.id, item.key)
+            replayed = await self.replay(item.message.shop, item.key)
             if replayed is not None:
                 item.settle(replayed)
                 return
         log.error("a message could not be stored: %s", error.sqlstate)
-        item.settle(
-            Refusal(
-                "invalid-request",
-                "The message cannot be stored.",
-                (Fault("text", "holds something that the database refuses", "send plain characters"),),
-            )
-        )
+        fault = Fault("text", "holds something that the database refuses", "send plain characters")
+        item.settle(Refusal("invalid-request", "The message cannot be stored.", (fault,)))
 
-    # After the commit ----------------------------------------------------------------------------------------------
+    # After the commit -----------------------------------------------------------------------------
 
-    def _hand_over(self, group: list[_Item], plan: _Plan) -> None:
-        for route, flight, items in plan.direct.values():
-            route.reserved -= len(items)
-            outgoing = _outgoing([item.draft for item in items], flight)
-            for message in outgoing:
-                self._routes.claimed(route, message.rank)
-            assert route.link is not None  # noqa: S101 - direct_room() is 0 without one
-            route.link.take(outgoing)
+    def _hand_over(self, group: list[Item], plan: Plan) -> None:
+        if self._may_write():
+            for direct in plan.direct:
+                self._send(direct)
+        else:
+            # Too late to send: by now another node may have taken the flights over.
+            self._release(plan)
+            self._on_unknown()
         for route, rank in plan.queued:
             route.cursors.inserted(rank)
             self._on_queued(route.id, rank)
             route.wake()
+        waiting: dict[int, int] = {}
         for item in group:
             item.settle(Accepted(item.answer))
-        counts: dict[int, int] = {}
-        for item in group:
-            counts[item.draft.shop.id] = counts.get(item.draft.shop.id, 0) + 1
-        for shop, count in counts.items():
+            if item.message.place not in (Place.FLIGHT, Place.STATUS):
+                waiting[item.message.shop] = waiting.get(item.message.shop, 0) + 1
+        for shop, count in waiting.items():
             self._on_accepted(shop, count)
 
+    def _send(self, direct: Direct) -> None:
+        direct.route.reserved -= len(direct.items)
+        outgoing = direct.outgoing()
+        for message in outgoing:
+            self._routes.claimed(direct.route, message.rank)
+        direct.link.take(outgoing)
 
-def _by_rank(item: _Item) -> tuple[int, int]:
-    return item.draft.message.rank, item.draft.message.id
+
+def _by_rank(item: Item) -> tuple[int, int]:
+    return item.message.rank, item.message.id
+
+
+def _unavailable() -> Refusal:
+    return Refusal(
+        "unavailable",
+        "The gateway cannot store messages now. Nothing is known to be accepted: post again with "
+        "the same key.",
+        retry_after_s=2,
+    )
 
 
 def _replayed(row: asyncpg.Record, key: Idempotency) -> Outcome:
     if row["fingerprint"] != key.fingerprint:
+        fault = Fault(
+            "Idempotency-Key", "belongs to another request", "use a new key for a new request"
+        )
         return Refusal(
-            "key-reused",
-            "The idempotency key was used for another request.",
-            (Fault("Idempotency-Key", "belongs to another request", "use a new key for a new request"),),
+            "key-reused", "The idempotency key was used for another request.", (fault,)
         )
     return Accepted(row["answer"].encode(), is_replay=True)
-
-
-def _contact_columns(group: list[_Item]) -> list[list[object]]:
-    """The contacts of a group, one row a phone (the last word counts), in one order on every node against deadlocks."""
-    rows: dict[tuple[int, str], tuple[object, ...]] = {}
-    for item in group:
-        contact = item.draft.contact
-        if contact is not None:
-            shop, phone = item.draft.message.shop, item.draft.message.target
-            rows[shop, phone] = (
-                shop,
-                phone,
-                contact.kind,
-                contact.id,
-                contact.name,
-                contact.time_zone,
-                item.draft.alerts,
-            )
-    if not rows:
-        return [[] for _ in range(7)]
-    return [list(column) for column in zip(*(rows[k] for k in sorted(rows)), strict=True)]
-
-
-def _outgoing(drafts: list[Draft], flight_id: int) -> list[Outgoing]:
-    flight = Flight(flight_id, len(drafts))
-    return [
-        Outgoing(
-            id=m.id,
-            shop=m.shop,
-            route=m.route,
-            channel=m.channel,
-            category=m.category,
-            rank=m.rank,
-            tries=1,
-            sender=m.sender,
-            target=m.target,
-            body=m.body,
-            encoding=m.encoding,
-            segments=m.segments,
-            expires_ms=m.expires_ms,
-            parent=m.parent,
-            flight=flight,
-        )
-        for m in (draft.message for draft in drafts)
-    ]

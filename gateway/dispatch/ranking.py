@@ -1,8 +1,10 @@
-"""Who goes next: ranks for the queue, and the cursor that finds the next one without looking at what is gone.
+"""Who goes next: ranks for the queue, and the cursor that finds the next one without looking at
+what is gone.
 
-A rank is `lane << 60 | virtual start time`. Ordering by it alone gives strict lanes, fair shares between shops within a lane
-(start-time fair queueing: a shop's next message starts where its last one ended, or at the lane's present if that is later)
-and first come, first served within a shop. It costs one integer a message and no work when the queue is long.
+A rank is `lane << 60 | virtual start time`. Ordering by it alone gives strict lanes, fair shares
+between shops within a lane (start-time fair queueing: a shop's next message starts where its last
+one ended, or at the lane's present if that is later) and first come, first served within a shop. It
+costs one integer a message and no work when the queue is long.
 """
 
 from __future__ import annotations
@@ -12,8 +14,6 @@ from collections.abc import Iterable
 from gateway.model import Lane
 
 LANE_BITS = 60
-_TIME = (1 << LANE_BITS) - 1
-
 
 def floor(lane: int) -> int:
     """The lowest rank of a lane."""
@@ -28,9 +28,10 @@ def lane_of(rank: int) -> Lane:
 class Ranker:
     """Gives the ranks of one route on one node.
 
-    Its memory is the virtual time of each lane (the highest rank claimed so far) and where each waiting shop's last message
-    starts. The first is saved with the flights and given back at start, so that it never runs backwards; the second may be forgotten:
-    a shop then starts again at the present.
+    Its memory is the virtual time of each lane (the highest rank claimed so far) and where each
+    waiting shop's last message starts. The first is saved with the flights and given back at start,
+    so that it never runs backwards; the second may be forgotten: a shop then starts again at the
+    present.
     """
 
     __slots__ = ("_last", "_prune_at", "now")
@@ -66,11 +67,15 @@ class Ranker:
 
 
 class Cursors:
-    """Where the next claim of one route starts in each lane, and whether there may be anything to claim.
+    """Where the next claim of one route starts in each lane, and whether there may be anything.
 
-    A cursor is a hint that spares the database the index entries of what was claimed before. It must never hide a message for
-    long, so it is lowered by everything that puts one into the queue, and all go back to their lanes' floors once a second.
-    Ranks tie, so that a claim starts at the cursor, not behind it.
+    A cursor is a hint that spares the database the index entries of what was claimed before. It
+    must never hide a message for long, so it is lowered by everything that puts one into the
+    queue, and all go back to their lanes' floors once a second. Ranks tie, so that a claim starts
+    at the cursor, not behind it.
+
+    While a claim is under way its end would move the cursors past whatever was inserted, or reset,
+    meanwhile: both are remembered until then.
     """
 
     __slots__ = ("_lowest", "may_have", "positions")
@@ -82,24 +87,29 @@ class Cursors:
 
     def inserted(self, rank: int) -> None:
         """A message of this rank was put into the queue, by this node or another."""
-        lane = lane_of(rank)
         self.may_have = True
+        self._lower(lane_of(rank), rank)
+
+    def reset(self) -> None:
+        """Start again at the floors, for what may have been missed. To be called once a second."""
+        for lane in Lane:
+            self._lower(lane, floor(lane))
+
+    def _lower(self, lane: Lane, rank: int) -> None:
         if rank < self.positions[lane]:
             self.positions[lane] = rank
         if rank < self._lowest.get(lane, rank + 1):
             self._lowest[lane] = rank
 
-    def reset(self) -> None:
-        """Start again at the floors, for what may have been missed. To be called once a second."""
-        for lane in Lane:
-            self.positions[lane] = floor(lane)
-
-    def begin(self) -> None:
-        """A claim begins. One at a time: `end` belongs to the last `begin`."""
+    def begin(self) -> list[int]:
+        """A claim begins; returns where, by lane. One at a time: `end` belongs to the last
+        `begin`.
+        """
         self._lowest = {}
+        return [self.positions[lane] for lane in Lane]
 
     def end(self, asked: int, ranks: Iterable[int]) -> None:
-        """The claim of up to `asked` messages found these ranks; what was inserted meanwhile still counts."""
+        """The claim of up to `asked` messages found these ranks."""
         found = 0
         highest: dict[Lane, int] = {}
         for rank in ranks:

@@ -1,7 +1,8 @@
 """Takes over what a dead process, or a lost answer of the database, left in flight.
 
-A flight row without a living memory behind it is an orphan. Of an older epoch or of a node whose lease has run out: its messages may have left, and the
-rules for doubt decide. Of this very process (a commit whose answer was lost): the link never saw them, so they go back.
+A flight row without a living memory behind it is an orphan. Of an older epoch or of a node whose
+lease has run out: its messages may have left, and the rules for doubt decide. Of this very process
+(a commit whose answer was lost): the link never saw them, so they go back.
 """
 
 from __future__ import annotations
@@ -9,12 +10,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
 import asyncpg
 
 from gateway.dispatch.flights import Flights
+from gateway.dispatch.outcomes import Outcomes, columns
 from gateway.dispatch.routes import Routes
 from gateway.ids import IdSource, wall_ms
 from gateway.model import (
@@ -39,16 +39,6 @@ NODES = load("nodes")
 FLIGHTS_AT_ONCE = 50
 
 
-@dataclass(slots=True)
-class _Decisions:
-    """What becomes of the messages of some orphaned flights."""
-
-    queue: list[tuple[int, int, int, int, int]] = field(default_factory=list)
-    status: list[tuple[Any, ...]] = field(default_factory=list)
-    doubt: list[tuple[int, str, int, int, int]] = field(default_factory=list)
-    events: list[tuple[Any, ...]] = field(default_factory=list)
-
-
 class Recovery:
     """Resolves orphaned flights."""
 
@@ -71,14 +61,19 @@ class Recovery:
         self._epoch = epoch
         self._on_queued = on_queued
 
+    async def has_gone_nodes(self) -> bool:
+        """Whether a node that is gone has left flights behind. Raises StoreDown."""
+        return bool(await self._connection.fetch(NODES["gone_nodes"], self._node))
+
     async def run_once(self) -> int:
-        """Resolve all orphans there are now; returns how many messages they held. Raises StoreDown."""
+        """Resolve all orphans there are now; returns how many messages they held. Raises
+        StoreDown.
+        """
+        await self._connection.fetch(NODES["fence_gone"], self._node)
         total = 0
         while True:
-            gone = await self._connection.fetch(NODES["gone_nodes"], self._node)
-            nodes = [row["id"] for row in gone]
-            decisions, count = await self._connection.transact(lambda c: self._take(c, nodes))  # noqa: B023
-            for route_id, rank, *_ in decisions.queue:
+            decided, count = await self._connection.transact(self._take)
+            for route_id, rank, *_ in decided.queue:
                 route = self._routes.get(route_id)
                 route.cursors.inserted(rank)
                 self._on_queued(route_id, rank)
@@ -89,73 +84,63 @@ class Recovery:
             log.warning(
                 "took over %d messages in flight: %d go again, %d segments stay in doubt",
                 count,
-                len(decisions.queue),
-                len(decisions.doubt),
+                len(decided.queue),
+                len(decided.doubt),
             )
 
-    async def _take(
-        self, connection: asyncpg.Connection, nodes: list[int]
-    ) -> tuple[_Decisions, int]:
+    async def _take(self, connection: asyncpg.Connection) -> tuple[Outcomes, int]:
+        await connection.execute(NODES["fence_gone"], self._node)
+        # A flight that begins while the statement is on its way has an id above this one.
+        newest = self._ids.next()
         rows = await connection.fetch(
             SQL["take_orphans"],
             self._node,
             self._epoch,
             list(self._flights),
+            newest,
             FLIGHTS_AT_ONCE,
-            nodes,
         )
-        decisions = _Decisions()
+        decided = Outcomes()
         for row in rows:
-            self._decide(row, decisions)
+            self._decide(row, decided)
+        if decided.status:
+            await connection.execute(SQL["flush"], *columns(decided.status), [], [], [], [])
         for name, items in (
-            ("requeue", decisions.queue),
-            ("add_events", decisions.events),
-            ("doubt", decisions.doubt),
+            ("requeue", decided.queue),
+            ("add_events", decided.events),
+            ("doubt", decided.doubt),
         ):
             if items:
-                await connection.execute(SQL[name], *map(list, zip(*items, strict=True)))
-        if decisions.status:
-            columns = map(list, zip(*decisions.status, strict=True))
-            await connection.execute(SQL["flush"], *columns, [], [], [], [])
-        return decisions, len(rows)
+                await connection.execute(SQL[name], *columns(items))
+        return decided, len(rows)
 
-    def _decide(self, row: asyncpg.Record, decisions: _Decisions) -> None:
+    def _decide(self, row: asyncpg.Record, decided: Outcomes) -> None:
         answered = dict(divmod(value, 16) for value in row["answered"] or ())
         if is_settled(row["segments"], [State(state) for state in answered.values()]):
             return
         category, channel = Category(row["category"]), Channel(row["channel"])
         is_own = row["node"] == self._node and row["epoch"] == self._epoch
-        fate = InDoubt.SEND_AGAIN if is_own else settle_doubt(category, channel, Cause.CRASH)
-        if fate is InDoubt.SEND_AGAIN:
-            route = self._routes.get(row["route"])
-            rank = row["rank"] or route.ranker.rank(LANES[category], row["shop"])
-            decisions.queue.append((row["route"], rank, row["id"], row["shop"], 1))
+        if is_own or settle_doubt(category, channel, Cause.CRASH) is InDoubt.SEND_AGAIN:
+            ranker = self._routes.get(row["route"]).ranker
+            rank = row["rank"] or ranker.rank(LANES[category], row["shop"])
+            decided.queue.append((row["route"], rank, row["id"], row["shop"], 1))
             if not is_own:
-                self._event(row, EventKind.RESENT, None, decisions)
+                self._event(row, EventKind.RESENT, None, decided)
             return
-        now = wall_ms()
+        now, cause = wall_ms(), Cause.CRASH.value
         for segment in range(row["segments"]):
             if segment not in answered:
-                decisions.status.append(
-                    (
-                        row["id"],
-                        segment,
-                        row["link"],
-                        State.IN_DOUBT,
-                        1,
-                        now,
-                        None,
-                        None,
-                        Cause.CRASH.value,
-                    )
+                id_, link = row["id"], row["link"]
+                decided.status.append(
+                    (id_, segment, link, State.IN_DOUBT, 1, now, None, None, cause)
                 )
-                decisions.doubt.append((row["link"], row["target"], row["id"], segment, now))
-                self._event(row, EventKind.IN_DOUBT, segment, decisions)
+                decided.doubt.append((link, row["target"], id_, segment, now))
+                self._event(row, EventKind.IN_DOUBT, segment, decided)
 
     def _event(
-        self, row: asyncpg.Record, kind: EventKind, segment: int | None, decisions: _Decisions
+        self, row: asyncpg.Record, kind: EventKind, segment: int | None, decided: Outcomes
     ) -> None:
         detail = json.dumps({"cause": Cause.CRASH.value})
-        decisions.events.append(
+        decided.events.append(
             (row["id"], self._ids.next(), row["shop"], kind, segment, wall_ms(), detail)
         )

@@ -1,7 +1,7 @@
-"""What keeps messages moving besides new ones coming in: due times, releases, validity, routes without links, and the poll that
-makes up for every wake-up lost.
+"""What keeps messages moving besides new ones coming in: due times, releases, validity, routes
+without links, and the poll that makes up for every wake-up lost.
 
-Each job works in bounded portions and starts again where it ended. Those that must run once in an installation hold an advisory lock for the portion.
+Each job works in bounded portions, so that the poll is never late, and goes on where it ended.
 """
 
 from __future__ import annotations
@@ -9,41 +9,34 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
-from enum import IntEnum
+from collections.abc import Awaitable, Callable, Sequence
 
 import asyncpg
 
+from gateway.dispatch.outcomes import columns
 from gateway.dispatch.recovery import Recovery
 from gateway.dispatch.routes import Routes
+from gateway.dispatch.sweeps import PORTION, SQL, Once, Sweeps, add_events, once
 from gateway.errors import Fenced, StoreDown
-from gateway.ids import IdSource, lowest_at, wall_ms
-from gateway.model import LANES, Category, EventKind, State
+from gateway.ids import IdSource, wall_ms
+from gateway.model import LANES, Category, EventKind
 from gateway.policy.gate import Reason
 from gateway.store.database import HotConnection
 from gateway.store.directory import Shop
-from gateway.store.queries import load
 
 log = logging.getLogger(__name__)
 
-SQL = load("dispatch")
-NODES = load("nodes")
-
 POLL_S = 1.0
-PORTION = 1000
-KEEP_KEYS_MS = 7 * 86_400_000
-"""How long an idempotency key and its answer are kept."""
+GONE_NODES_S = 3.0
+STRANDED_S = 5.0
+HELD_S = 10.0
+RARELY_S = 60.0
 
-_IDLE_S = 60.0
+Queued = list[tuple[int, int]]
+"""Route and rank of what was put into the queue."""
 
-
-class Once(IntEnum):
-    """Advisory locks of the jobs that one node at a time does."""
-
-    PROMOTE = 1
-    EXPIRE = 2
-    RECEIPTS = 3
-    CLEAN = 4
+Release = tuple[str, tuple[int | str, ...]]
+"""A statement that releases a portion, and what it is given besides the portion's size."""
 
 
 class Upkeep:
@@ -60,76 +53,126 @@ class Upkeep:
         may_write: Callable[[], bool] = lambda: True,
         on_queued: Callable[[int, int], None] = lambda route, rank: None,
     ) -> None:
+        """`receipt_s`: after how long a receipt is not expected any more. `on_queued` gets route
+        and rank of what other nodes may claim.
+        """
+        self.shop_by_id: Callable[[int], Shop | None] = lambda _: None
+        """Finds a shop as the directory knows it."""
         self._connection = connection
         self._ids = ids
         self._routes = routes
         self._recovery = recovery
-        self._receipt_s = receipt_s
         self._may_write = may_write
         self._on_queued = on_queued
-        self._orphans = asyncio.Event()
-        self._releases: set[tuple[int, str]] = set()
-        self._walks: dict[int, tuple[int, int]] = {}
-        self._hold_walk = 0
-        self._ticks = 0
+        self._sweeps = Sweeps(connection, ids, receipt_s)
+        self._wake = asyncio.Event()
+        self._has_orphans = True
+        self._releases: dict[Release, None] = {}
+        self._working: set[int] = set()
+        self._done_at: dict[str, float] = {}
+        self._has_more_held = False
 
     def look_for_orphans(self) -> None:
         """A commit's outcome is unknown: a flight may exist that nobody holds."""
-        self._orphans.set()
+        self._has_orphans = True
+        self._wake.set()
 
     def shop_changed(self, old: Shop | None, new: Shop | None) -> None:
-        """A shop was changed: what was held for its old condition may go. Called by the directory."""
+        """A shop was changed: what was held for its old condition may go. For the directory."""
         if old is None or new is None:
             return
-        now = wall_ms()
         if old.is_held and not new.is_held:
-            self._releases.add((new.id, Reason.SHOP_HELD))
-        if new.is_supported(now) and old.support_until != new.support_until:
-            self._releases.add((new.id, Reason.SUPPORT_ENDED))
+            self._release_shop(new.id, Reason.SHOP_HELD)
+        if new.is_supported(wall_ms()) and old.support_until != new.support_until:
+            self._release_shop(new.id, Reason.SUPPORT_ENDED)
+
+    def _release_shop(self, shop: int, reason: Reason) -> None:
+        self._releases["release", (shop, reason.value)] = None
+        self._wake.set()
 
     async def run(self) -> None:
-        """Do the jobs, once a second, for ever."""
-        self._orphans.set()
+        """Do the jobs, once a second and on demand, for ever."""
+        clock = asyncio.get_running_loop().time
         while True:
-            for job in (
-                self._recover,
-                self._poll,
-                self._promote,
-                self._release,
-                self._sweep,
-                self._tidy,
-            ):
-                await self._attempt(job)
-            self._ticks += 1
-            await asyncio.sleep(POLL_S)
+            self._wake.clear()
+            began = clock()
+            is_more = await self.turn(began)
+            if is_more:
+                continue
+            try:
+                async with asyncio.timeout(max(POLL_S - (clock() - began), 0.0)):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
 
-    async def _attempt(self, job: Callable[[], Awaitable[None]]) -> None:
+    async def turn(self, now: float) -> bool:
+        """Do a portion of every job that is due at `now` (loop time); whether any has more to do.
+        """
+        is_more = False
+        for job in (
+            self._recover,
+            self._poll,
+            self._promote,
+            self._release,
+            self._sweep,
+            self._tidy,
+        ):
+            is_more |= await self._attempt(job, now)
+        return is_more
+
+    async def _attempt(self, job: Callable[[float], Awaitable[bool]], now: float) -> bool:
+        name = getattr(job, "__name__", "a job").strip("_")
         try:
             if not self._may_write():
                 raise Fenced("the node's lease was not renewed")
-            await job()
+            return await job(now)
         except (StoreDown, Fenced) as error:
-            log.debug("%s waits: %s", getattr(job, "__name__", "a job"), error)
+            log.debug("%s waits: %s", name, error)
+        except Exception:
+            log.exception("%s failed; the next turn tries again", name)
+        return False
 
-    # Jobs --------------------------------------------------------------------------------------------------------------
+    def _is_due(self, name: str, every_s: float, now: float) -> bool:
+        """Whether a job was last done so long ago; it is then done now."""
+        if now - self._done_at.get(name, -every_s) < every_s:
+            return False
+        self._done_at[name] = now
+        return True
 
-    async def _recover(self) -> None:
-        """Orphans of this process when it has reason to think so; those of dead nodes every few seconds."""
-        if self._orphans.is_set() or self._ticks % 3 == 0:
-            self._orphans.clear()
+    # Jobs -----------------------------------------------------------------------------------------
+
+    async def _recover(self, now: float) -> bool:
+        """Orphans of this process when it has reason to think so; those of dead nodes always."""
+        if not self._has_orphans and not self._is_due("orphans", RARELY_S, now):
+            is_time = self._is_due("gone nodes", GONE_NODES_S, now)
+            if not is_time or not await self._recovery.has_gone_nodes():
+                return False
+        self._has_orphans = False
+        try:
             await self._recovery.run_once()
+        except BaseException:
+            self._has_orphans = True
+            raise
+        return False
 
-    async def _poll(self) -> None:
+    async def _poll(self, now: float) -> bool:
         """Which routes have work, with one query, whatever their number. Stale cursors end here."""
+        if not self._is_due("poll", POLL_S, now):
+            return False
         for route in self._routes:
             route.cursors.reset()
+        self._working.clear()
         for row in await self._connection.fetch(SQL["routes_with_work"]):
+            self._working.add(row["id"])
             route = self._routes.get(row["id"])
+            for rank in row["presents"]:
+                route.ranker.claimed(rank)
             if route.has_link:
                 route.cursors.inserted(row["rank"])
                 route.wake()
             else:
                 await self._strand(row["id"])
+        return False
 
     async def _strand(self, route: int) -> None:
         """Hold a portion of what waits for a route that no link serves."""
@@ -137,185 +180,118 @@ class Upkeep:
         async def move(connection: asyncpg.Connection) -> None:
             await connection.execute(SQL["lock_route"], route)
             rows = await connection.fetch(SQL["strand"], route, PORTION)
-            await self._note(connection, rows, EventKind.HELD, Reason.NO_LINK)
+            await self._note(connection, rows, EventKind.HELD, {"reason": Reason.NO_LINK.value})
 
         await self._connection.transact(move)
 
-    async def _promote(self) -> None:
+    async def _promote(self, _now: float) -> bool:
         """Move what is due from `later` to `queue`."""
-        while True:
-            moved = await self._once(Once.PROMOTE, self._promote_portion)
-            if moved < PORTION:
-                return
+        due = await self._connection.fetch(SQL["next_due"])
+        if not due or due[0]["due_ms"] > wall_ms():
+            return False
 
-    async def _promote_portion(self, connection: asyncpg.Connection) -> list[tuple[int, int]]:
-        rows = await connection.fetch(SQL["promote"], wall_ms(), PORTION)
-        return await self._requeue(connection, rows)
+        async def move(connection: asyncpg.Connection) -> tuple[Queued, int]:
+            rows = await connection.fetch(SQL["promote"], wall_ms(), PORTION)
+            return await self._requeue(connection, rows), len(rows)
 
-    async def _release(self) -> None:
-        """Let go what is held no more."""
-        if self._ticks % 60 == 0:
-            for reason in (Reason.SHOP_HELD, Reason.SUPPORT_ENDED):
-                await self._look_for_releases(reason)
-        for row in await self._connection.fetch(SQL["held_routes"]):
-            if self._routes.get(row["id"]).has_link:
-                await self._release_all("release_route", row["id"], PORTION)
-        while self._releases:
-            shop, reason = next(iter(self._releases))
-            await self._release_all("release", shop, reason, PORTION)
-            self._releases.discard((shop, reason))
+        queued, count = await once(self._connection, Once.PROMOTE, move) or ([], 0)
+        self._announce(queued)
+        return count == PORTION
 
-    shop_by_id: Callable[[int], Shop | None] = staticmethod(lambda _: None)
+    async def _release(self, now: float) -> bool:
+        """Let go a portion of whatever is held no more."""
+        if self._is_due("shops", RARELY_S, now):
+            await self._look_for_shops()
+        if self._is_due("stranded", STRANDED_S, now):
+            for row in await self._connection.fetch(SQL["held_routes"]):
+                if self._routes.get(row["id"]).has_link:
+                    self._releases["release_route", (row["id"],)] = None
+        for release in list(self._releases):
+            if not await self._release_portion(release):
+                del self._releases[release]
+        return bool(self._releases)
 
-    async def _look_for_releases(self, reason: Reason) -> None:
-        """Shops whose condition has ended while nobody watched: the process was down, or the agreement was renewed elsewhere."""
-        for row in await self._connection.fetch(SQL["held_shops"], reason.value):
-            shop = self.shop_by_id(row["id"])
-            if shop is None:
-                continue
-            is_free = (
-                not shop.is_held if reason is Reason.SHOP_HELD else shop.is_supported(wall_ms())
-            )
-            if is_free:
-                self._releases.add((shop.id, reason))
+    async def _look_for_shops(self) -> None:
+        """Shops whose condition ended while nobody watched: the process was down, or it is time."""
+        for reason in (Reason.SHOP_HELD, Reason.SUPPORT_ENDED):
+            for row in await self._connection.fetch(SQL["held_shops"], reason.value):
+                shop = self.shop_by_id(row["id"])
+                if shop is None:
+                    continue
+                is_supported = shop.is_supported(wall_ms())
+                if not shop.is_held if reason is Reason.SHOP_HELD else is_supported:
+                    self._release_shop(shop.id, reason)
 
-    async def _release_all(self, statement: str, *args: object) -> None:
-        async def move(connection: asyncpg.Connection) -> list[tuple[int, int]]:
-            rows = await connection.fetch(SQL[statement], *args)
-            await self._note(connection, rows, EventKind.RELEASED, None)
-            return await self._requeue(connection, rows)
+    async def _release_portion(self, release: Release) -> bool:
+        statement, arguments = release
 
-        while True:
-            moved = await self._connection.transact(move)
-            self._queued(moved)
-            if len(moved) < PORTION:
-                return
+        async def move(connection: asyncpg.Connection) -> tuple[Queued, int]:
+            rows = await connection.fetch(SQL[statement], *arguments, PORTION)
+            live = [row for row in rows if not row["is_settled"]]
+            await self._note(connection, live, EventKind.RELEASED, None)
+            return await self._requeue(connection, rows), len(rows)
 
-    async def _sweep(self) -> None:
-        """Expire what waits past its validity: a portion of each queue that has work, and of what is held, at each turn."""
-        for route in list(self._routes):
-            if route.cursors.may_have:
-                await self._sweep_route(route.id)
-        await self._sweep_hold()
+        queued, count = await self._connection.transact(move)
+        self._announce(queued)
+        return count == PORTION
 
-    async def _sweep_route(self, route: int) -> None:
-        rank, id_ = self._walks.get(route, (-1, 0))
-        rows = await self._connection.fetch(SQL["walk_queue"], route, rank, id_, PORTION)
-        now = wall_ms()
-        late = [row for row in rows if row["expires_ms"] <= now]
-        self._walks[route] = (rows[-1]["rank"], rows[-1]["id"]) if len(rows) == PORTION else (-1, 0)
-        if not late:
-            return
+    async def _sweep(self, now: float) -> bool:
+        """Expire a portion of each queue that has work, and of what is held."""
+        if self._is_due("queues", POLL_S, now):
+            for route in sorted(self._working):
+                await self._sweeps.expire_queued(route)
+        if self._has_more_held or self._is_due("held", HELD_S, now):
+            self._has_more_held = await self._sweeps.expire_held()
+        return self._has_more_held
 
-        async def expire(connection: asyncpg.Connection) -> None:
-            await connection.execute(SQL["lock_route"], route)
-            await connection.execute(
-                SQL["expire_queued"],
-                route,
-                [row["rank"] for row in late],
-                [row["id"] for row in late],
-                now,
-                self._ids.next(),
-            )
+    async def _tidy(self, now: float) -> bool:
+        """Note receipts that never came, and forget what is old."""
+        is_more = False
+        for name, work in (
+            ("receipts", self._sweeps.note_missing_receipts),
+            ("old", self._sweeps.forget),
+        ):
+            if self._is_due(name, RARELY_S, now) and await work():
+                del self._done_at[name]
+                is_more = True
+        return is_more
 
-        await self._connection.transact(expire)
-
-    async def _sweep_hold(self) -> None:
-        rows = await self._connection.fetch(SQL["walk_hold"], self._hold_walk, PORTION)
-        self._hold_walk = rows[-1]["id"] if len(rows) == PORTION else 0
-        now = wall_ms()
-        late = [row["id"] for row in rows if row["expires_ms"] <= now]
-        if late:
-            await self._connection.fetch(SQL["expire_held"], late, now, self._ids.next())
-
-    async def _tidy(self) -> None:
-        """Note receipts that never came, and forget old idempotency keys."""
-        if self._ticks * POLL_S % _IDLE_S == 0:
-            while await self._once(Once.RECEIPTS, self._note_missing_receipts) == PORTION:
-                pass
-            await self._once(Once.CLEAN, self._forget_keys)
-
-    async def _note_missing_receipts(self, connection: asyncpg.Connection) -> list[tuple[int, int]]:
-        until = lowest_at(wall_ms() - int(self._receipt_s * 1000))
-        position = await connection.fetchval(SQL["read_progress"], "no-receipt") or 0
-        rows = await connection.fetch(SQL["walk_unanswered"], position, until, PORTION)
-        if not rows:
-            return []
-        last = rows[-1]["id"]
-        if len(rows) == PORTION and rows[0]["id"] != last:
-            rows = [row for row in rows if row["id"] != last]
-            last = rows[-1]["id"]
-        events = [
-            (
-                row["id"],
-                self._ids.next(),
-                row["shop"],
-                EventKind.NO_RECEIPT,
-                row["segment"],
-                wall_ms(),
-                None,
-            )
-            for row in rows
-            if row["state"] in (State.SUBMITTED, State.IN_DOUBT)
-        ]
-        if events:
-            await connection.execute(SQL["add_events"], *map(list, zip(*events, strict=True)))
-        await connection.execute(SQL["keep_progress"], "no-receipt", last)
-        return [(0, 0)] * PORTION
-
-    async def _forget_keys(self, connection: asyncpg.Connection) -> list[tuple[int, int]]:
-        await connection.execute(SQL["forget_keys"], wall_ms() - KEEP_KEYS_MS, 10 * PORTION)
-        return []
-
-    # Shared steps --------------------------------------------------------------------------------------------------------
-
-    async def _once(
-        self, job: Once, work: Callable[[asyncpg.Connection], Awaitable[list[tuple[int, int]]]]
-    ) -> int:
-        """Run a portion of a job unless another node is at it; what it queued is made known after the commit."""
-
-        async def attempt(connection: asyncpg.Connection) -> list[tuple[int, int]]:
-            if not await connection.fetchval(SQL["once"], job):
-                return []
-            return await work(connection)
-
-        moved = await self._connection.transact(attempt)
-        self._queued(moved)
-        return len(moved)
+    # Shared steps ---------------------------------------------------------------------------------
 
     async def _requeue(
-        self, connection: asyncpg.Connection, rows: list[asyncpg.Record]
-    ) -> list[tuple[int, int]]:
-        """Rank messages that are ready now, unless they kept a rank, and put them into the queue."""
+        self, connection: asyncpg.Connection, rows: Sequence[asyncpg.Record]
+    ) -> Queued:
+        """Put messages that are ready now into the queue, unless they are settled meanwhile. They
+        are ranked now unless they kept a rank.
+        """
         items = []
         for row in sorted(rows, key=lambda row: row["id"]):
-            rank = row.get("rank") or self._routes.get(row["route"]).ranker.rank(
-                LANES[Category(row["category"])], row["shop"]
-            )
-            items.append((row["route"], rank, row["id"], row["shop"], row["tries"]))
+            if not row["is_settled"]:
+                ranker = self._routes.get(row["route"]).ranker
+                rank = row["rank"] or ranker.rank(LANES[Category(row["category"])], row["shop"])
+                items.append((row["route"], rank, row["id"], row["shop"], row["tries"]))
         if items:
-            await connection.execute(SQL["requeue"], *map(list, zip(*items, strict=True)))
+            await connection.execute(SQL["requeue"], *columns(items))
         return [(route, rank) for route, rank, *_ in items]
 
     async def _note(
         self,
         connection: asyncpg.Connection,
-        rows: list[asyncpg.Record],
+        rows: Sequence[asyncpg.Record],
         kind: EventKind,
-        reason: Reason | None,
+        detail: dict[str, str] | None,
     ) -> None:
-        detail = json.dumps({"reason": reason.value}) if reason else None
-        events = [
-            (row["id"], self._ids.next(), row["shop"], kind, None, wall_ms(), detail)
-            for row in rows
-        ]
-        if events:
-            await connection.execute(SQL["add_events"], *map(list, zip(*events, strict=True)))
+        told = None if detail is None else json.dumps(detail)
+        await add_events(
+            connection,
+            [
+                (row["id"], self._ids.next(), row["shop"], kind, None, wall_ms(), told)
+                for row in rows
+            ],
+        )
 
-    def _queued(self, moved: list[tuple[int, int]]) -> None:
-        for id_, rank in moved:
-            if not id_:
-                continue
+    def _announce(self, queued: Queued) -> None:
+        for id_, rank in queued:
             route = self._routes.get(id_)
             route.cursors.inserted(rank)
             self._on_queued(id_, rank)

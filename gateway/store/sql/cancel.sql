@@ -21,7 +21,8 @@ DELETE FROM hold WHERE id = $1
 -- name: close
 -- The key decides a race: whoever writes the segment's row first.
 WITH s AS (
-  INSERT INTO status (id, segment, state, tries, done_ms, error) VALUES ($1, $2, 9, 0, $4, 'canceled on request')
+  INSERT INTO status (id, segment, state, tries, done_ms, error)
+  VALUES ($1, $2, 9, 0, $4, 'canceled on request')
   ON CONFLICT DO NOTHING RETURNING id
 )
 INSERT INTO event (message, id, shop, kind, at_ms) SELECT id, $5, $3, 5, $4 FROM s RETURNING message

@@ -1,23 +1,28 @@
--- Statements of the message path, for hot connections. Each reaches queue, message, status, later and contact by index or ctid
--- only, whatever the statistics say: a test asserts it.
+-- Statements of the message path, for hot connections. Each reaches queue, message, status, later,
+-- contact and event by index or ctid only, whatever the statistics say: a test asserts it. A look-up
+-- for each row of something is a LATERAL with a LIMIT: without it the planner is free to turn the join
+-- around and to read the table from end to end.
 
 -- name: accept
--- One group commit: messages, each with its place, fed from what the insert returned; what the requests said of their contacts,
--- where it is news; and idempotency keys with their first answers. A key that is there already fails the group: it is then looked up.
+-- One group commit: messages, each with its place, fed from what the insert returned; what the
+-- requests said of their contacts, where it is news; and idempotency keys with their first answers. A
+-- key that is there already fails the group: it is then looked up.
 WITH m AS (
-  INSERT INTO message (id, shop, route, rank, place, channel, category, encoding, segments, due_ms, expires_ms,
-                       parent, sender, target, body, reference, source, reason)
-  SELECT * FROM unnest($1::int8[], $2::int4[], $3::int4[], $4::int8[], $5::int2[], $6::int2[], $7::int2[],
-                       $8::int2[], $9::int2[], $10::int8[], $11::int8[], $12::int8[], $13::text[], $14::text[],
-                       $15::text[], $16::text[], $17::text[], $18::text[])
+  INSERT INTO message (id, shop, route, rank, place, channel, category, encoding, segments, due_ms,
+                       expires_ms, parent, sender, target, body, reference, source, reason)
+  SELECT * FROM unnest($1::int8[], $2::int4[], $3::int4[], $4::int8[], $5::int2[], $6::int2[],
+                       $7::int2[], $8::int2[], $9::int2[], $10::int8[], $11::int8[], $12::int8[],
+                       $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[])
   RETURNING id, shop, route, rank, place, due_ms, target, reason
 ), q AS (
-  INSERT INTO queue (route, rank, id, shop, tries) SELECT route, rank, id, shop, 0 FROM m WHERE place = 1
+  INSERT INTO queue (route, rank, id, shop, tries)
+  SELECT route, rank, id, shop, 0 FROM m WHERE place = 1
 ), f AS (
   INSERT INTO flight (id, node, epoch, route, link, ids)
   SELECT x.id, $20::int2, $21::int4, x.route, x.link, members.ids
   FROM unnest($22::int8[], $23::int4[], $24::int4[]) x(id, route, link),
-       LATERAL (SELECT array_agg(m.id) AS ids FROM m WHERE m.place = 2 AND m.route = x.route) members
+       LATERAL (SELECT array_agg(m.id) AS ids FROM m
+                WHERE m.place = 2 AND m.route = x.route) members
   WHERE members.ids IS NOT NULL
 ), l AS (
   INSERT INTO later (due_ms, id, route, rank, shop, tries)
@@ -30,10 +35,12 @@ WITH m AS (
   SELECT id, 0, 10, 0, $19::int8, reason FROM m WHERE place = 5
 ), c AS (
   INSERT INTO contact AS known (shop, phone, kind, contact, name, zone, sms_alerts)
-  SELECT * FROM unnest($25::int4[], $26::text[], $27::text[], $28::text[], $29::text[], $30::text[], $31::text[])
+  SELECT * FROM unnest($25::int4[], $26::text[], $27::text[], $28::text[], $29::text[],
+                       $30::text[], $31::text[])
   ON CONFLICT (shop, phone) DO UPDATE
   SET kind = excluded.kind, contact = excluded.contact, name = excluded.name,
-      zone = coalesce(excluded.zone, known.zone), sms_alerts = coalesce(excluded.sms_alerts, known.sms_alerts)
+      zone = coalesce(excluded.zone, known.zone),
+      sms_alerts = coalesce(excluded.sms_alerts, known.sms_alerts)
   WHERE (known.kind, known.contact, known.name, known.zone, known.sms_alerts) IS DISTINCT FROM
         (excluded.kind, excluded.contact, excluded.name, coalesce(excluded.zone, known.zone),
          coalesce(excluded.sms_alerts, known.sms_alerts))
@@ -42,27 +49,29 @@ WITH m AS (
   SELECT u.*, $19::int8 FROM unnest($32::int4[], $33::text[], $34::bytea[], $35::text[]) u
 )
 INSERT INTO event (message, id, shop, kind, at_ms, detail)
-SELECT id, id, shop, CASE place WHEN 4 THEN 8 ELSE 6 END, $19::int8, jsonb_build_object('reason', reason)
+SELECT id, id, shop, CASE place WHEN 4 THEN 8 ELSE 6 END, $19::int8,
+       jsonb_build_object('reason', reason)
 FROM m WHERE place IN (4, 5)
 
 -- name: find_contacts
 -- What is known of the phones that requests did not describe.
 SELECT c.shop, c.phone, c.sms_alerts, c.number
 FROM unnest($1::int4[], $2::text[]) u(shop, phone),
-     LATERAL (SELECT * FROM contact c WHERE c.shop = u.shop AND c.phone = u.phone) c
+     LATERAL (SELECT * FROM contact c WHERE c.shop = u.shop AND c.phone = u.phone LIMIT 1) c
 
 -- name: find_keys
 SELECT i.shop, i.key, i.fingerprint, i.answer
 FROM unnest($1::int4[], $2::text[]) u(shop, key),
-     LATERAL (SELECT * FROM idempotency i WHERE i.shop = u.shop AND i.key = u.key) i
+     LATERAL (SELECT * FROM idempotency i WHERE i.shop = u.shop AND i.key = u.key LIMIT 1) i
 
 -- name: lock_route
--- One claim, cancel or release at a time on a route.
+-- One claim, cancel or sweep at a time on a route.
 SELECT pg_advisory_xact_lock(1, $1)
 
 -- name: claim
--- Up to $5 messages of a route, higher lanes first, each lane from its cursor on; claimed together as one flight.
--- `answered`: the segments that have a status row, as segment * 16 + state, so that a resend leaves them out.
+-- Up to $5 messages of a route, higher lanes first, each lane from its cursor on; claimed together as
+-- one flight. `answered`: the segments that have a status row, as segment * 16 + state, so that a
+-- resend leaves them out.
 WITH l0 AS (
   SELECT ctid AS row FROM queue WHERE route = $1 AND rank >= $2 AND rank < 1::int8 << 60
   ORDER BY rank, id LIMIT $5
@@ -73,73 +82,93 @@ WITH l0 AS (
   SELECT ctid AS row FROM queue WHERE route = $1 AND rank >= $4 AND rank < 3::int8 << 60
   ORDER BY rank, id LIMIT $5 - (SELECT count(*) FROM l0) - (SELECT count(*) FROM l1)
 ), k AS (
-  DELETE FROM queue WHERE ctid = ANY (ARRAY(SELECT row FROM l0 UNION ALL SELECT row FROM l1 UNION ALL SELECT row FROM l2))
+  DELETE FROM queue WHERE ctid = ANY (ARRAY(
+    SELECT row FROM l0 UNION ALL SELECT row FROM l1 UNION ALL SELECT row FROM l2))
   RETURNING id, rank, tries
 ), f AS (
   INSERT INTO flight (id, node, epoch, route, link, ids)
   SELECT $6, $7, $8, $1, $9, array_agg(id) FROM k HAVING count(*) > 0
 )
-SELECT m.id, m.shop, m.channel, m.category, m.encoding, m.segments, m.expires_ms, m.parent, m.sender, m.target, m.body,
-       k.rank, k.tries,
+SELECT m.id, m.shop, m.channel, m.category, m.encoding, m.segments, m.expires_ms, m.parent,
+       m.sender, m.target, m.body, k.rank, k.tries,
        (SELECT array_agg(s.segment * 16 + s.state) FROM status s WHERE s.id = k.id) AS answered,
-       (SELECT c.sms_alerts FROM contact c WHERE c.shop = m.shop AND c.phone = m.target) AS sms_alerts
-FROM k, LATERAL (SELECT * FROM message m WHERE m.id = k.id) m
+       (SELECT c.sms_alerts FROM contact c
+        WHERE c.shop = m.shop AND c.phone = m.target) AS sms_alerts
+FROM k, LATERAL (SELECT * FROM message m WHERE m.id = k.id LIMIT 1) m
 
 -- name: flush
--- What the peers answered, the events it makes, the flights that are over, and the present of each lane.
+-- What the peers answered, the flights that are over, and the present of each lane.
 WITH s AS (
   INSERT INTO status (id, segment, link, state, tries, sent_ms, done_ms, carrier, error)
-  SELECT * FROM unnest($1::int8[], $2::int2[], $3::int4[], $4::int2[], $5::int2[], $6::int8[], $7::int8[],
-                       $8::text[], $9::text[])
+  SELECT * FROM unnest($1::int8[], $2::int2[], $3::int4[], $4::int2[], $5::int2[], $6::int8[],
+                       $7::int8[], $8::text[], $9::text[])
   ON CONFLICT (id, segment) DO UPDATE
-  SET link = excluded.link, state = excluded.state, tries = excluded.tries, sent_ms = excluded.sent_ms,
-      done_ms = excluded.done_ms, carrier = excluded.carrier, error = excluded.error
+  SET link = excluded.link, state = excluded.state, tries = excluded.tries,
+      sent_ms = excluded.sent_ms, done_ms = excluded.done_ms, carrier = excluded.carrier,
+      error = excluded.error
   WHERE status.state = 11
 ), v AS (
   INSERT INTO virtual_time (route, lane, rank)
   SELECT * FROM unnest($11::int4[], $12::int2[], $13::int8[])
-  ON CONFLICT (route, lane) DO UPDATE SET rank = excluded.rank WHERE virtual_time.rank < excluded.rank
+  ON CONFLICT (route, lane) DO UPDATE SET rank = excluded.rank
+  WHERE virtual_time.rank < excluded.rank
 )
 DELETE FROM flight WHERE id = ANY ($10::int8[])
 
 -- name: add_events
 INSERT INTO event (message, id, shop, kind, segment, at_ms, detail)
-SELECT * FROM unnest($1::int8[], $2::int8[], $3::int4[], $4::int2[], $5::int2[], $6::int8[], $7::jsonb[])
+SELECT * FROM unnest($1::int8[], $2::int8[], $3::int4[], $4::int2[], $5::int2[], $6::int8[],
+                     $7::jsonb[])
 ON CONFLICT DO NOTHING
+
+-- name: lock_flights
+-- What flights hold: a message that is in its flight no more was moved by an earlier attempt.
+SELECT id, ids FROM flight WHERE id = ANY ($1::int8[]) ORDER BY id FOR UPDATE
 
 -- name: leave_flights
 -- Messages that go elsewhere than to `status` leave their flights, which live on with the rest.
-UPDATE flight f SET ids = ARRAY(SELECT i FROM unnest(f.ids) i WHERE i <> ALL ($2::int8[])) WHERE f.id = ANY ($1::int8[])
+UPDATE flight f SET ids = ARRAY(SELECT i FROM unnest(f.ids) i WHERE i <> ALL ($2::int8[]))
+WHERE f.id = ANY ($1::int8[])
 
 -- name: requeue
 INSERT INTO queue (route, rank, id, shop, tries)
 SELECT * FROM unnest($1::int4[], $2::int8[], $3::int8[], $4::int4[], $5::int2[])
+ON CONFLICT DO NOTHING
 
 -- name: defer
 INSERT INTO later (due_ms, id, route, rank, shop, tries)
 SELECT * FROM unnest($1::int8[], $2::int8[], $3::int4[], $4::int8[], $5::int4[], $6::int2[])
+ON CONFLICT DO NOTHING
 
 -- name: put_on_hold
 INSERT INTO hold (id, shop, route, phone, reason, until_ms, tries)
-SELECT * FROM unnest($1::int8[], $2::int4[], $3::int4[], $4::text[], $5::text[], $6::int8[], $7::int2[])
-
--- name: doubt
-INSERT INTO in_doubt (link, target, id, segment, at_ms)
-SELECT * FROM unnest($1::int4[], $2::text[], $3::int8[], $4::int2[], $5::int8[])
+SELECT * FROM unnest($1::int8[], $2::int4[], $3::int4[], $4::text[], $5::text[], $6::int8[],
+                     $7::int2[])
 ON CONFLICT DO NOTHING
 
+-- name: doubt
+-- Segments in doubt, unless a receipt has settled them since.
+INSERT INTO in_doubt (link, target, id, segment, at_ms)
+SELECT u.* FROM unnest($1::int4[], $2::text[], $3::int8[], $4::int2[], $5::int8[])
+                u(link, target, id, segment, at_ms)
+WHERE 11 = (SELECT s.state FROM status s WHERE s.id = u.id AND s.segment = u.segment)
+ON CONFLICT DO NOTHING
+
+-- name: next_due
+SELECT due_ms FROM later ORDER BY due_ms, id LIMIT 1
+
 -- name: promote
--- Due messages leave `later`; those that meanwhile have a final status are dropped. Under the lock of the one promoter.
+-- Due messages leave `later`; whoever puts them into the queue drops those that are settled. Under
+-- the lock of the one promoter.
 WITH p AS (
   DELETE FROM later WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM later WHERE due_ms <= $1 ORDER BY due_ms, id LIMIT $2))
   RETURNING id, route, rank, shop, tries
 )
-SELECT p.*, (SELECT m.category FROM message m WHERE m.id = p.id) AS category
-FROM p WHERE NOT EXISTS (SELECT FROM status s WHERE s.id = p.id AND s.state IN (6, 7, 8, 9, 10))
-
--- name: next_due
-SELECT due_ms FROM later ORDER BY due_ms, id LIMIT 1
+SELECT p.*, m.category,
+       (SELECT true FROM status s
+        WHERE s.id = p.id AND s.state IN (6, 7, 8, 9, 10) LIMIT 1) AS is_settled
+FROM p, LATERAL (SELECT category FROM message m WHERE m.id = p.id LIMIT 1) m
 
 -- name: release
 -- Messages of one shop and reason leave `hold`, oldest first.
@@ -148,8 +177,10 @@ WITH r AS (
     SELECT id FROM hold WHERE shop = $1 AND reason = $2 ORDER BY shop, reason, id LIMIT $3))
   RETURNING id, route, shop, tries
 )
-SELECT r.*, m.category FROM r, LATERAL (SELECT category FROM message m WHERE m.id = r.id) m
-WHERE NOT EXISTS (SELECT FROM status s WHERE s.id = r.id AND s.state IN (6, 7, 8, 9, 10))
+SELECT r.*, 0::int8 AS rank, m.category,
+       (SELECT true FROM status s
+        WHERE s.id = r.id AND s.state IN (6, 7, 8, 9, 10) LIMIT 1) AS is_settled
+FROM r, LATERAL (SELECT category FROM message m WHERE m.id = r.id LIMIT 1) m
 
 -- name: release_route
 -- Messages of one route that no link served leave `hold`, oldest first.
@@ -158,97 +189,106 @@ WITH r AS (
     SELECT id FROM hold WHERE reason = 'no-link' AND route = $1 ORDER BY reason, route, id LIMIT $2))
   RETURNING id, route, shop, tries
 )
-SELECT r.*, m.category FROM r, LATERAL (SELECT category FROM message m WHERE m.id = r.id) m
-WHERE NOT EXISTS (SELECT FROM status s WHERE s.id = r.id AND s.state IN (6, 7, 8, 9, 10))
+SELECT r.*, 0::int8 AS rank, m.category,
+       (SELECT true FROM status s
+        WHERE s.id = r.id AND s.state IN (6, 7, 8, 9, 10) LIMIT 1) AS is_settled
+FROM r, LATERAL (SELECT category FROM message m WHERE m.id = r.id LIMIT 1) m
 
 -- name: strand
--- Up to $2 messages of a route without a link go from the queue to `hold`.
+-- Up to $2 messages of a route without a link go from the queue to `hold`. Under the route's lock.
 WITH k AS (
   DELETE FROM queue WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM queue WHERE route = $1 ORDER BY rank, id LIMIT $2))
   RETURNING id, shop, route, tries
-), h AS (
-  INSERT INTO hold (id, shop, route, phone, reason, until_ms, tries)
-  SELECT k.id, k.shop, k.route, m.target, 'no-link', NULL, k.tries
-  FROM k, LATERAL (SELECT target FROM message m WHERE m.id = k.id) m
-  RETURNING id, shop
 )
-SELECT id, shop FROM h
+INSERT INTO hold (id, shop, route, phone, reason, until_ms, tries)
+SELECT k.id, k.shop, k.route, m.target, 'no-link', NULL, k.tries
+FROM k, LATERAL (SELECT target FROM message m WHERE m.id = k.id LIMIT 1) m
+RETURNING id, shop
 
 -- name: walk_queue
--- The next $4 messages of a route's queue from (rank, id) on, with their validity: for the sweep of what expired.
+-- The next $4 messages of a route's queue from (rank, id) on, with their validity: for the sweep of
+-- what expired.
 SELECT q.rank, q.id, q.shop, m.expires_ms
-FROM (SELECT rank, id, shop FROM queue WHERE route = $1 AND (rank, id) > ($2, $3) ORDER BY rank, id LIMIT $4) q,
-     LATERAL (SELECT expires_ms FROM message m WHERE m.id = q.id) m
+FROM (SELECT rank, id, shop FROM queue
+      WHERE route = $1 AND (rank, id) > ($2, $3) ORDER BY rank, id LIMIT $4) q,
+     LATERAL (SELECT expires_ms FROM message m WHERE m.id = q.id LIMIT 1) m
 
 -- name: walk_hold
 SELECT h.id, h.shop, h.route, m.expires_ms
 FROM (SELECT id, shop, route FROM hold WHERE id > $1 ORDER BY id LIMIT $2) h,
-     LATERAL (SELECT expires_ms FROM message m WHERE m.id = h.id) m
+     LATERAL (SELECT expires_ms FROM message m WHERE m.id = h.id LIMIT 1) m
 
 -- name: expire_queued
--- Messages of a route's queue whose validity has passed, by rank and id. The first segment without an answer speaks for the rest.
--- Under the route's lock.
+-- Messages of a route's queue whose validity has passed, by rank and id; returns those that expired
+-- by it. The first segment without an answer speaks for the rest. Under the route's lock.
 WITH k AS (
   DELETE FROM queue WHERE ctid = ANY (ARRAY(
     SELECT x.ctid FROM unnest($2::int8[], $3::int8[]) u(rank, id),
-           LATERAL (SELECT q.ctid FROM queue q WHERE q.route = $1 AND q.rank = u.rank AND q.id = u.id) x))
-  RETURNING id, shop, tries
-), s AS (
-  INSERT INTO status (id, segment, state, tries, done_ms, error)
-  SELECT k.id, open.segment, 8, k.tries, $4::int8, 'its validity passed while it waited'
-  FROM k, LATERAL (SELECT coalesce(max(s.segment) + 1, 0) AS segment FROM status s WHERE s.id = k.id) open
-  WHERE NOT EXISTS (SELECT FROM status s WHERE s.id = k.id AND s.state IN (6, 7, 8, 9, 10))
-  RETURNING id
+           LATERAL (SELECT q.ctid FROM queue q
+                    WHERE q.route = $1 AND q.rank = u.rank AND q.id = u.id LIMIT 1) x))
+  RETURNING id, tries
 )
-INSERT INTO event (message, id, shop, kind, at_ms)
-SELECT k.id, $5::int8, k.shop, 4, $4::int8 FROM k, LATERAL (SELECT FROM s WHERE s.id = k.id) s
+INSERT INTO status (id, segment, state, tries, done_ms, error)
+SELECT k.id, open.segment, 8, k.tries, $4, 'its validity passed while it waited'
+FROM k, LATERAL (SELECT segments FROM message m WHERE m.id = k.id LIMIT 1) m,
+     LATERAL (SELECT min(n) AS segment FROM generate_series(0, m.segments - 1) n
+              WHERE (SELECT 1 FROM status s WHERE s.id = k.id AND s.segment = n) IS NULL) open
+WHERE open.segment IS NOT NULL
+  AND (SELECT 1 FROM status s
+       WHERE s.id = k.id AND s.state IN (6, 7, 8, 9, 10) LIMIT 1) IS NULL
 ON CONFLICT DO NOTHING
+RETURNING id
 
 -- name: expire_held
+-- The same for messages in `hold`, by id.
 WITH k AS (
-  DELETE FROM hold WHERE id = ANY ($1::int8[]) RETURNING id, shop, tries
-), s AS (
-  INSERT INTO status (id, segment, state, tries, done_ms, error)
-  SELECT k.id, open.segment, 8, k.tries, $2::int8, 'its validity passed while it was held'
-  FROM k, LATERAL (SELECT coalesce(max(s.segment) + 1, 0) AS segment FROM status s WHERE s.id = k.id) open
-  WHERE NOT EXISTS (SELECT FROM status s WHERE s.id = k.id AND s.state IN (6, 7, 8, 9, 10))
-  RETURNING id
+  DELETE FROM hold WHERE id = ANY ($1::int8[]) RETURNING id, tries
 )
-INSERT INTO event (message, id, shop, kind, at_ms)
-SELECT k.id, $3::int8, k.shop, 4, $2::int8 FROM k, LATERAL (SELECT FROM s WHERE s.id = k.id) s
+INSERT INTO status (id, segment, state, tries, done_ms, error)
+SELECT k.id, open.segment, 8, k.tries, $2, 'its validity passed while it was held'
+FROM k, LATERAL (SELECT segments FROM message m WHERE m.id = k.id LIMIT 1) m,
+     LATERAL (SELECT min(n) AS segment FROM generate_series(0, m.segments - 1) n
+              WHERE (SELECT 1 FROM status s WHERE s.id = k.id AND s.segment = n) IS NULL) open
+WHERE open.segment IS NOT NULL
+  AND (SELECT 1 FROM status s
+       WHERE s.id = k.id AND s.state IN (6, 7, 8, 9, 10) LIMIT 1) IS NULL
 ON CONFLICT DO NOTHING
+RETURNING id
 
 -- name: routes_with_work
--- The routes whose queue has anything, whatever their number: one index probe each.
-SELECT r.id, (SELECT q.rank FROM queue q WHERE q.route = r.id ORDER BY q.rank, q.id LIMIT 1) AS rank
-FROM route r
-WHERE EXISTS (SELECT FROM queue q WHERE q.route = r.id)
+-- The routes whose queue has anything, whatever their number: one index probe each. With the ranks
+-- last claimed in them, for the nodes that claim nothing there and yet give ranks.
+SELECT r.id, q.rank, ARRAY(SELECT v.rank FROM virtual_time v WHERE v.route = r.id) AS presents
+FROM route r,
+     LATERAL (SELECT q.rank FROM queue q WHERE q.route = r.id ORDER BY q.rank, q.id LIMIT 1) q
 
 -- name: read_virtual_times
 SELECT route, lane, rank FROM virtual_time
 
 -- name: take_orphans
--- Flights of this node that no memory holds, and those of nodes that are gone: up to $4, with what each message needs to be decided.
+-- Flights of this node that no memory holds ($3 are those that it does, none of them as new as $4), and
+-- those of nodes whose epoch was ended: up to $5, with what each message needs to be decided.
 WITH o AS (
   SELECT f.id FROM flight f
   WHERE (f.node = $1 AND f.epoch < $2)
-     OR (f.node = $1 AND f.epoch = $2 AND f.id <> ALL ($3::int8[]))
-     OR (f.node <> $1 AND f.node = ANY ($5::int2[]))
-  LIMIT $4
+     OR (f.node = $1 AND f.epoch = $2 AND f.id < $4 AND f.id <> ALL ($3::int8[]))
+     OR (f.node <> $1 AND EXISTS (
+           SELECT FROM node n WHERE n.id = f.node AND n.epoch > f.epoch))
+  ORDER BY f.id LIMIT $5
 ), d AS (
   DELETE FROM flight WHERE id IN (SELECT id FROM o) RETURNING id, node, epoch, route, link, ids
 )
-SELECT d.id AS flight, d.node, d.epoch, d.route, d.link, m.id, m.shop, m.channel, m.category, m.segments, m.target, m.rank,
+SELECT d.id AS flight, d.node, d.epoch, d.route, d.link, m.id, m.shop, m.channel, m.category,
+       m.segments, m.target, m.rank,
        (SELECT array_agg(s.segment * 16 + s.state) FROM status s WHERE s.id = m.id) AS answered
-FROM d, unnest(d.ids) i(id), LATERAL (SELECT * FROM message m WHERE m.id = i.id) m
-
--- name: is_in_flight
-SELECT FROM flight WHERE id = $1 AND $2 = ANY (ids)
+FROM d, unnest(d.ids) i(id), LATERAL (SELECT * FROM message m WHERE m.id = i.id LIMIT 1) m
 
 -- name: walk_unanswered
--- Segments that a carrier took and never gave a receipt for, by the age of the message: up to $3 rows of `status` from $1 to $2.
-SELECT s.id, s.segment, s.state, (SELECT m.shop FROM message m WHERE m.id = s.id) AS shop
+-- Segments by the age of their message, to find those that never had a receipt: up to $3 rows of
+-- `status` between $1 and $2.
+SELECT s.id, s.segment, s.state, s.sent_ms,
+       (SELECT m.shop FROM message m WHERE m.id = s.id) AS shop
 FROM status s WHERE s.id > $1 AND s.id < $2 ORDER BY s.id, s.segment LIMIT $3
 
 -- name: read_progress
@@ -262,13 +302,24 @@ ON CONFLICT (name) DO UPDATE SET position = excluded.position
 DELETE FROM idempotency WHERE ctid = ANY (ARRAY(
   SELECT ctid FROM idempotency WHERE at_ms < $1 ORDER BY at_ms LIMIT $2))
 
+-- name: forget_early
+-- Receipts that came before $1, an id, and that no process has tried to the end.
+DELETE FROM early_receipt WHERE id = ANY (ARRAY(
+  SELECT id FROM early_receipt WHERE id < $1 ORDER BY id LIMIT $2))
+
+-- name: forget_doubts
+-- Segments in doubt whose receipt will not come any more. The table is small.
+DELETE FROM in_doubt WHERE ctid = ANY (ARRAY(SELECT ctid FROM in_doubt WHERE at_ms < $1 LIMIT $2))
+
 -- name: held_routes
 -- Routes that have messages held for want of a link.
-SELECT r.id FROM route r WHERE EXISTS (SELECT FROM hold h WHERE h.reason = 'no-link' AND h.route = r.id)
+SELECT r.id FROM route r,
+     LATERAL (SELECT FROM hold h WHERE h.reason = 'no-link' AND h.route = r.id LIMIT 1) h
 
 -- name: held_shops
 -- Shops that have messages held for this reason.
-SELECT s.id FROM shop s WHERE EXISTS (SELECT FROM hold h WHERE h.shop = s.id AND h.reason = $1)
+SELECT s.id FROM shop s,
+     LATERAL (SELECT FROM hold h WHERE h.shop = s.id AND h.reason = $1 LIMIT 1) h
 
 -- name: once
 -- True for the one node that does a job now.

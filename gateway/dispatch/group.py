@@ -1,0 +1,187 @@
+"""A group of messages that is committed together: who waits for each, and where each goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gateway.dispatch.acceptance import Draft
+from gateway.dispatch.flights import Flight, Outgoing
+from gateway.dispatch.outcomes import columns
+from gateway.dispatch.routes import Link, Route
+from gateway.errors import Refusal
+from gateway.ids import wall_ms
+from gateway.model import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A caller's key, and the SHA-256 of the request that it belongs to."""
+
+    key: str
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A message is durable. `answer` is the body of the 202; `is_replay`: an earlier request with
+    this key was answered so.
+    """
+
+    answer: bytes
+    is_replay: bool = False
+
+
+Outcome = Accepted | Refusal
+
+
+@dataclass(slots=True)
+class Post:
+    """What one caller waits for."""
+
+    outcomes: list[Outcome | None]
+    left: int
+    done: asyncio.Future[None]
+
+    def settle(self, index: int, outcome: Outcome) -> None:
+        """One of its messages has its outcome. The first one counts."""
+        if self.outcomes[index] is not None:
+            return
+        self.outcomes[index] = outcome
+        self.left -= 1
+        if not self.left and not self.done.done():
+            self.done.set_result(None)
+
+
+@dataclass(slots=True)
+class Item:
+    """One message of a group, and what its caller is told once it is durable."""
+
+    draft: Draft
+    key: Idempotency | None
+    post: Post
+    index: int
+    answer: bytes = b""
+
+    @property
+    def message(self) -> Message:
+        """The message that is to be stored."""
+        return self.draft.message
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.post.done.done()
+
+    def settle(self, outcome: Outcome) -> None:
+        """Tell the caller."""
+        self.post.settle(self.index, outcome)
+
+
+@dataclass(slots=True)
+class Direct:
+    """Messages that skip the queue: a flight of their own on a route, for the link that it has
+    now.
+    """
+
+    route: Route
+    link: Link
+    flight: int
+    items: list[Item]
+
+    def outgoing(self) -> list[Outgoing]:
+        """The messages as the link takes them."""
+        flight = Flight(self.flight, len(self.items))
+        return [_outgoing(item.message, flight) for item in self.items]
+
+
+@dataclass(slots=True)
+class Plan:
+    """Where the messages of a group go."""
+
+    direct: list[Direct] = field(default_factory=list)
+    queued: list[tuple[Route, int]] = field(default_factory=list)
+
+
+def arguments(group: Sequence[Item], plan: Plan, node: int, epoch: int) -> list[object]:
+    """What the statement that commits a group is given."""
+    messages = [item.message for item in group]
+    return [
+        [m.id for m in messages],
+        [m.shop for m in messages],
+        [m.route for m in messages],
+        [m.rank for m in messages],
+        [m.place for m in messages],
+        [m.channel for m in messages],
+        [m.category for m in messages],
+        [m.encoding for m in messages],
+        [m.segments for m in messages],
+        [m.due_ms for m in messages],
+        [m.expires_ms for m in messages],
+        [m.parent for m in messages],
+        [m.sender for m in messages],
+        [m.target for m in messages],
+        [m.body for m in messages],
+        [m.reference for m in messages],
+        [m.source for m in messages],
+        [m.reason for m in messages],
+        wall_ms(),
+        node,
+        epoch,
+        [direct.flight for direct in plan.direct],
+        [direct.route.id for direct in plan.direct],
+        [direct.link.id for direct in plan.direct],
+        *_contacts(group),
+        *_keys(group),
+    ]
+
+
+def _contacts(group: Sequence[Item]) -> list[list[object]]:
+    """The contacts that requests described, one row a phone: the last word counts."""
+    rows: dict[tuple[int, str], tuple[object, ...]] = {}
+    for item in group:
+        contact = item.draft.contact
+        if contact is not None:
+            shop, phone = item.message.shop, item.message.target
+            rows[shop, phone] = (
+                shop,
+                phone,
+                contact.kind,
+                contact.id,
+                contact.name,
+                contact.time_zone,
+                item.draft.alerts,
+            )
+    # In one order on every node: two writers then never wait for each other's rows.
+    return columns([rows[key] for key in sorted(rows)], 7)
+
+
+def _keys(group: Sequence[Item]) -> list[list[object]]:
+    """The idempotency keys, in one order for the same reason."""
+    rows = [
+        (item.message.shop, item.key.key, item.key.fingerprint, item.answer.decode())
+        for item in group
+        if item.key is not None
+    ]
+    return columns(sorted(rows), 4)
+
+
+def _outgoing(message: Message, flight: Flight) -> Outgoing:
+    return Outgoing(
+        id=message.id,
+        shop=message.shop,
+        route=message.route,
+        channel=message.channel,
+        category=message.category,
+        rank=message.rank,
+        tries=1,
+        sender=message.sender,
+        target=message.target,
+        body=message.body,
+        encoding=message.encoding,
+        segments=message.segments,
+        expires_ms=message.expires_ms,
+        parent=message.parent,
+        flight=flight,
+    )
