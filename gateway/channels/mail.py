@@ -21,8 +21,8 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from config.settings import LimitSettings, MailSettings
+from gateway.channels.link import LinkState
 from gateway.channels.pacing import Meter, backoff_s
-from gateway.channels.smpp import LinkState
 from gateway.dispatch.flights import Outgoing
 from gateway.dispatch.settle import Settler
 from gateway.errors import StoreDown

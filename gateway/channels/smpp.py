@@ -11,12 +11,12 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, cast
+from typing import Any, cast
 
 from config.settings import LimitSettings, LinkSettings
+from gateway.channels.link import Lease, LinkState, TakesReceipts, TakesTexts
 from gateway.channels.pacing import IN_HAND_S, Bucket, Meter, Throttle, backoff_s
-from gateway.dispatch.acceptance import WIDE_REFERENCE
+from gateway.channels.submission import submit_bodies
 from gateway.dispatch.flights import Outgoing
 from gateway.dispatch.settle import Settler
 from gateway.model import Cause, EventKind, State
@@ -36,76 +36,19 @@ from protocols.smpp import (
     Timers,
     describe,
     disposition,
-    encode_submit_body,
 )
 from protocols.smpp.connection import SmppConnection, connect
-from protocols.sms.encoding import Encoding
 from protocols.sms.message_ids import normal_form
-from protocols.sms.receipts import Receipt, parse
-from protocols.sms.segment import segments
+from protocols.sms.receipts import parse
 
 log = logging.getLogger(__name__)
 
-Respond = Callable[[int], None]
-"""Acknowledge a deliver_sm with this command_status. Harmless when the bind is gone."""
-
-_TON_NETWORK = 3
-_SHORT_CODE_DIGITS = 6
 _LEASE_LOOK_S = 0.1
 """How soon a link looks again whether its lease was renewed, with texts in hand."""
 _UNBOUND = ("unbound", "the peer unbound")
 """Reasons of a session's end in good order."""
 
 
-class TakesReceipts(Protocol):
-    """Who takes the delivery receipts."""
-
-    def receipt(self, link: int, receipt: Receipt, phone: str, respond: Respond) -> None:
-        """A delivery receipt for a text to `phone`."""
-
-
-class TakesTexts(Protocol):
-    """Who takes the texts from phones. `session` numbers the bind of a link that brought them."""
-
-    def text(self, link: int, session: int, message: Message, respond: Respond) -> None:
-        """A text from a phone."""
-
-    def session_began(self, link: int, session: int) -> None:
-        """The link is bound."""
-
-    def session_ended(
-        self, link: int, session: int, *, quiet_s: float = 0.0, is_clean: bool = False
-    ) -> None:
-        """The bind is gone, `quiet_s` after the carrier was last heard. `is_clean`: by an
-        unbind.
-        """
-
-
-class Lease(Protocol):
-    """The right to open a bind, of which a carrier grants so many per installation."""
-
-    on_lost: Callable[[], None]
-    """Called when another node has taken it."""
-
-    def is_held(self) -> bool:
-        """Whether it is ours for certain; while it is not, nothing may be sent."""
-
-    async def acquire(self) -> bool:
-        """Take it; False if another node has it."""
-
-    async def release(self) -> None:
-        """Let another node have it at once."""
-
-
-@dataclass(slots=True)
-class LinkState:
-    """What a link is doing, for ops. Times are seconds since the epoch."""
-
-    state: Literal["down", "connecting", "up", "throttled", "standby", "stopped"] = "down"
-    since: float = 0.0
-    error: str | None = None
-    next_try: float | None = None
-    rate: float = 0.0
 
 
 class SmppLink:
@@ -178,49 +121,13 @@ class SmppLink:
             return
         for message in messages:
             try:
-                message.waiting = self._encode(message)
+                message.waiting = submit_bodies(message, self._settings)
             except (LocalProtocolError, ValueError) as error:
                 self._settler.gate(message, State.FAILED, f"it cannot be put into SMPP: {error}")
                 continue
             self._segments_waiting += len(message.waiting)
             self._waiting.append(message)
         self._pump()
-
-    def _encode(self, message: Outgoing) -> list[tuple[int, bytes]]:
-        """The submit_sm bodies of the segments that were not answered yet, last first, to be
-        popped.
-        """
-        encoding = message.encoding & ~WIDE_REFERENCE
-        parts = segments(
-            message.body,
-            Encoding(encoding),
-            concatenation_reference(message.id),
-            16 if message.encoding & WIDE_REFERENCE else 8,
-        )
-        source_ton, source_npi = self._settings.source_ton, self._settings.source_npi
-        if len(message.sender) <= _SHORT_CODE_DIGITS:
-            source_ton, source_npi = _TON_NETWORK, 0
-        bodies = [
-            (
-                number,
-                encode_submit_body(
-                    message.sender.removeprefix("+"),
-                    message.target.removeprefix("+"),
-                    part.payload,
-                    source_ton=source_ton,
-                    source_npi=source_npi,
-                    dest_ton=self._settings.dest_ton,
-                    dest_npi=self._settings.dest_npi,
-                    esm_class=part.esm_class,
-                    registered_delivery=int(self._settings.registered_delivery),
-                    data_coding=encoding,
-                ),
-            )
-            for number, part in enumerate(parts)
-            if number not in message.answered
-        ]
-        bodies.reverse()
-        return bodies
 
     # Sending -------------------------------------------------------------------------------------
 
@@ -495,10 +402,3 @@ class SmppLink:
         next_try = None if retry_s is None else now + retry_s
         rate = self._meter.update(self._loop.time())
         self.state = LinkState(state, now, error, next_try, rate)
-
-
-def concatenation_reference(id_: int) -> int:
-    """The 16 bits that mark the segments of one text: from the message id, so that a resend uses
-    the same.
-    """
-    return (id_ ^ id_ >> 16 ^ id_ >> 32 ^ id_ >> 48) & 0xFFFF

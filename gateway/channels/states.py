@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
-from gateway.channels.smpp import LinkState
+from gateway.channels.link import LinkState
 from gateway.errors import StoreDown
 from gateway.store.database import Database
 from gateway.store.queries import load

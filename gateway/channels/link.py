@@ -1,0 +1,64 @@
+"""What links share: the state that ops see, and what a link needs of the rest of the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from protocols.smpp import Message
+from protocols.sms.receipts import Receipt
+
+Respond = Callable[[int], None]
+"""Acknowledge a deliver_sm with this command_status. Harmless when the bind is gone."""
+
+
+class TakesReceipts(Protocol):
+    """Who takes the delivery receipts."""
+
+    def receipt(self, link: int, receipt: Receipt, phone: str, respond: Respond) -> None:
+        """A delivery receipt for a text to `phone`."""
+
+
+class TakesTexts(Protocol):
+    """Who takes the texts from phones. `session` numbers the bind of a link that brought them."""
+
+    def text(self, link: int, session: int, message: Message, respond: Respond) -> None:
+        """A text from a phone."""
+
+    def session_began(self, link: int, session: int) -> None:
+        """The link is bound."""
+
+    def session_ended(
+        self, link: int, session: int, *, quiet_s: float = 0.0, is_clean: bool = False
+    ) -> None:
+        """The bind is gone, `quiet_s` after the carrier was last heard. `is_clean`: by an
+        unbind.
+        """
+
+
+class Lease(Protocol):
+    """The right to open a bind, of which a carrier grants so many per installation."""
+
+    on_lost: Callable[[], None]
+    """Called when another node has taken it."""
+
+    def is_held(self) -> bool:
+        """Whether it is ours for certain; while it is not, nothing may be sent."""
+
+    async def acquire(self) -> bool:
+        """Take it; False if another node has it."""
+
+    async def release(self) -> None:
+        """Let another node have it at once."""
+
+
+@dataclass(slots=True)
+class LinkState:
+    """What a link is doing, for ops. Times are seconds since the epoch."""
+
+    state: Literal["down", "connecting", "up", "throttled", "standby", "stopped"] = "down"
+    since: float = 0.0
+    error: str | None = None
+    next_try: float | None = None
+    rate: float = 0.0
