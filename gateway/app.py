@@ -150,6 +150,7 @@ class Gateway:
             self._flights,
             node=node.id,
             epoch=node.epoch,
+            may_judge=node.may_judge,
             on_queued=self._notifier.queued,
         )
         self._upkeep = Upkeep(

@@ -16,7 +16,7 @@ import asyncpg
 
 from gateway.dispatch.routes import Routes
 from gateway.errors import StoreDown
-from gateway.store.database import Database
+from gateway.store.database import CONNECTION_ERRORS, Database
 from gateway.store.queries import load
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class Notifier:
                     counted = loop.time()
                     self._has_company = await self._connection.fetchval(SQL["others"], self._node)
                 await self._send(self._connection)
-            except (StoreDown, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (StoreDown, *CONNECTION_ERRORS, asyncpg.PostgresError) as error:
                 log.debug("notifications wait: %s", error)
                 self._connection = None
                 await asyncio.sleep(1.0)

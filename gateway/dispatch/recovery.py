@@ -51,14 +51,17 @@ class Recovery:
         *,
         node: int,
         epoch: int,
+        may_judge: Callable[[], bool] = lambda: True,
         on_queued: Callable[[int, int], None] = lambda route, rank: None,
     ) -> None:
+        """`may_judge`: whether a lease that has run out tells of a dead node."""
         self._connection = connection
         self._ids = ids
         self._routes = routes
         self._flights = flights
         self._node = node
         self._epoch = epoch
+        self._may_judge = may_judge
         self._on_queued = on_queued
 
     async def has_gone_nodes(self) -> bool:
@@ -69,7 +72,8 @@ class Recovery:
         """Resolve all orphans there are now; returns how many messages they held. Raises
         StoreDown.
         """
-        await self._connection.fetch(NODES["fence_gone"], self._node)
+        if self._may_judge():
+            await self._connection.fetch(NODES["fence_gone"], self._node)
         total = 0
         while True:
             decided, count = await self._connection.transact(self._take)

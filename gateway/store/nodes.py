@@ -82,7 +82,7 @@ class Node:
         self._database = database
         self._connection = HotConnection(database, "lease")
         self._lease_s = lease_s
-        self._renewed = time.monotonic()
+        self._renewed = self._steady_since = time.monotonic()
         self._is_lost = False
         self._binds: dict[tuple[int, int], BindLease] = {}
 
@@ -94,6 +94,13 @@ class Node:
     def may_write(self) -> bool:
         """Whether the lease was renewed within the first half of its length."""
         return not self._is_lost and time.monotonic() - self._renewed < self._lease_s / 2
+
+    def may_judge(self) -> bool:
+        """Whether leases that have run out tell of dead nodes.
+
+        They do not when the database was away for all: every node first gets the time to renew.
+        """
+        return self.may_write() and time.monotonic() - self._steady_since >= self._lease_s
 
     async def run(self) -> None:
         """Renew the node's lease and those of its binds, for ever.
@@ -123,6 +130,8 @@ class Node:
                 return
             renewed = {(row["link"], row["index"]) for row in binds}
             self._lose({key: lease for key, lease in held.items() if key not in renewed})
+            if not self.may_write():
+                self._steady_since = asked
             self._renewed = asked
 
     def _lose(self, leases: dict[tuple[int, int], BindLease]) -> None:

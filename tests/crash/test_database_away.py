@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,37 @@ async def test_a_database_that_hangs_costs_a_503_in_time_and_nothing_more() -> N
         replies = await stage.fetch("SELECT body FROM reply")
         assert [row["body"] for row in replies] == ["Is it ready?"]
         assert await process.stop() == 0, process.said()
+
+
+async def test_nodes_do_not_take_each_other_for_dead_when_the_database_was_away() -> None:
+    """When the database has hung for longer than all leases, every node goes on afterwards."""
+    async with staged() as stage:
+        smsc = stage.smsc
+        load = Load(stage, seeded())
+        nodes = [await stage.start(), await stage.start()]
+        smsc.behaviour.is_silent = True
+        await load.post(nodes[0].url, 6)
+        await smsc.wait_until(lambda: smsc.submits >= 6)
+        pids = _server_pids(stage)
+        _signal(pids, signal.SIGSTOP)
+        try:
+            for _ in range(2):
+                status, _ = await stage.client.post(nodes[0].url, text="Hello")
+                assert status == 503
+        finally:
+            _signal(pids, signal.SIGCONT)
+        for node in nodes:
+            await eventually(partial(_is_ready, stage, node.url), "the node accepts again")
+        smsc.drop_all()
+        smsc.behaviour.is_silent = False
+        await load.post(nodes[1].url, 6)
+        await stage.drained()
+        for node in nodes:
+            assert await node.stop() == 0, node.said()
+
+
+async def _is_ready(stage: Stage, url: str) -> bool:
+    return (await stage.client.get(url, "/readyz"))[0] == 200
 
 
 def _signal(pids: list[int], number: signal.Signals) -> None:
