@@ -30,11 +30,15 @@ ADMIN = Caller(None)
 
 
 def identify(context: ApiContext, request: web.Request) -> Caller:
-    """The caller of a request.
+    """The caller of a request. Raises Refusal `unauthorized`."""
+    return caller_of(context, request.headers.get("Authorization", ""))
+
+
+def caller_of(context: ApiContext, header: str) -> Caller:
+    """The caller who sends this Authorization header.
 
     Raises Refusal `unauthorized`, for whichever reason in the same words.
     """
-    header = request.headers.get("Authorization", "")
     if header.startswith(_SCHEME) or header[:7].lower() == "bearer ":
         key = context.directory.key(header[7:].strip())
         if key is not None:

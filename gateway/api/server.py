@@ -16,6 +16,7 @@ from config.settings import split_listen
 from gateway.api import batch, lookups, messages, openapi, ops, queues, replies
 from gateway.api.context import ApiContext
 from gateway.api.endpoints import Endpoint, OpenEndpoint, bind
+from gateway.api.express import Hall
 from gateway.api.problems import problem
 from gateway.errors import GatewayError, Refusal
 
@@ -144,11 +145,16 @@ class Listener:
         app: web.Application,
         listen: str,
         *,
+        express: ApiContext | None = None,
         tls: ssl.SSLContext | None = None,
         connections_max: int = CONNECTIONS_MAX,
         drain_s: float = DRAIN_S,
     ) -> None:
+        """`express`: the context of the API, whose plain posts then go past aiohttp."""
         self._listen = listen
+        self._express = express
+        self._hall: Hall | None = None
+        self._drain_s = drain_s
         self._tls = tls
         self._most = connections_max
         self._options: dict[str, Any] = {
@@ -169,6 +175,8 @@ class Listener:
         """Listen. Raises CannotListen."""
         host, port = split_listen(self._listen)
         await self._runner.setup()
+        if self._express is not None:
+            self._hall = Hall(self._express, self._successor, KEEPALIVE_S)
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
@@ -184,8 +192,15 @@ class Listener:
     def _connect(self) -> asyncio.Protocol:
         server = self._runner.server
         assert server is not None  # noqa: S101 - set up before it listens
-        if len(server.connections) >= self._most:
+        here = 0 if self._hall is None else len(self._hall)
+        if len(server.connections) + here >= self._most:
             return _Refused()
+        return self._successor() if self._hall is None else self._hall.connect()
+
+    def _successor(self) -> asyncio.Protocol:
+        """A connection of aiohttp's."""
+        server = self._runner.server
+        assert server is not None  # noqa: S101 - set up before it listens
         loop = asyncio.get_running_loop()
         return _Connection(server, loop=loop, **self._options)
 
@@ -195,6 +210,8 @@ class Listener:
         """
         if self._server is not None:
             self._server.close()
+        if self._hall is not None:
+            await self._hall.stop(self._drain_s)
         await self._runner.cleanup()
 
 
@@ -207,7 +224,9 @@ class ApiServer:
         if http.tls_cert is not None and http.tls_key is not None:
             tls = _tls(http.tls_cert, http.tls_key)
         has_own_ops = bool(http.ops_listen)
-        self._api = Listener(make_app(context, with_ops=not has_own_ops), http.listen, tls=tls)
+        self._api = Listener(
+            make_app(context, with_ops=not has_own_ops), http.listen, express=context, tls=tls
+        )
         self._listeners = [self._api]
         if has_own_ops:
             self._listeners.append(Listener(make_ops_app(context), http.ops_listen))

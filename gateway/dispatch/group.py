@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gateway.dispatch.acceptance import Draft
 from gateway.dispatch.flights import Flight, Outgoing
@@ -36,9 +37,19 @@ class Accepted:
 Outcome = Accepted | Refusal
 
 
+class Waiter(Protocol):
+    """Who waits for the outcomes of what was submitted under an index."""
+
+    def settle(self, index: int, outcome: Outcome) -> None:
+        """The outcome is known. The first one counts."""
+
+    def is_waiting(self, index: int) -> bool:
+        """Whether anybody still wants to know."""
+
+
 @dataclass(slots=True)
 class Post:
-    """What one caller waits for."""
+    """What one caller of `Intake.accept` waits for."""
 
     outcomes: list[Outcome | None]
     left: int
@@ -53,6 +64,10 @@ class Post:
         if not self.left and not self.done.done():
             self.done.set_result(None)
 
+    def is_waiting(self, index: int) -> bool:
+        """Whether the caller is still there."""
+        return not self.done.done()
+
 
 @dataclass(slots=True)
 class Item:
@@ -60,7 +75,7 @@ class Item:
 
     draft: Draft
     key: Idempotency | None
-    post: Post
+    post: Waiter
     index: int
     answer: bytes = b""
 
@@ -72,7 +87,7 @@ class Item:
     @property
     def is_abandoned(self) -> bool:
         """Whether nobody waits for it any more."""
-        return self.post.done.done()
+        return not self.post.is_waiting(self.index)
 
     def settle(self, outcome: Outcome) -> None:
         """Tell the caller."""

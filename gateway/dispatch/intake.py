@@ -27,6 +27,7 @@ from gateway.dispatch.group import (
     Outcome,
     Plan,
     Post,
+    Waiter,
     arguments,
 )
 from gateway.dispatch.routes import Routes
@@ -118,6 +119,14 @@ class Intake:
         self._wake.set()
         await done
         return [outcome for outcome in post.outcomes if outcome is not None]
+
+    def submit(self, draft: Draft, key: Idempotency | None, waiter: Waiter, index: int) -> None:
+        """Store one draft and tell `waiter` by callback: no task, no future, as a post by itself
+        costs. Raises Refusal as `accept` does.
+        """
+        self.require_room(1)
+        self._waiting.append(Item(draft, key, waiter, index))
+        self._wake.set()
 
     async def replay(self, shop: int, key: Idempotency) -> Outcome | None:
         """The first answer given under this key, a Refusal if it was to another request, or None if

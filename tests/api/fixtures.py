@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from gateway.api.context import ApiContext
 from gateway.api.server import make_app
 from gateway.dispatch.acceptance import Acceptance, Draft, answer, settle_draft
 from gateway.dispatch.depths import Depths
+from gateway.dispatch.group import Waiter
 from gateway.dispatch.intake import Accepted, Idempotency, Outcome
 from gateway.errors import Fault, Refusal, StoreDown
 from gateway.ids import IdSource, lowest_at, wall_ms
@@ -94,6 +96,7 @@ class MemoryIntake:
         self.answers: dict[tuple[int, str], tuple[bytes, bytes]] = {}
         self.room = 20_000
         self.is_store_down = False
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def require_room(self, messages: int) -> None:
         """Refuse what is too much."""
@@ -108,6 +111,18 @@ class MemoryIntake:
         if self.is_store_down:
             return [Refusal("unavailable", "No store.", retry_after_s=2) for _ in drafts]
         return [await self._one(draft, key) for draft, key in zip(drafts, keys, strict=True)]
+
+    def submit(self, draft: Draft, key: Idempotency | None, waiter: Waiter, index: int) -> None:
+        """Accept or refuse one draft, by callback."""
+        self.require_room(1)
+
+        async def work() -> None:
+            (outcome,) = await self.accept((draft,), (key,))
+            waiter.settle(index, outcome)
+
+        task = asyncio.get_running_loop().create_task(work())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _one(self, draft: Draft, key: Idempotency | None) -> Outcome:
         if key is not None and (earlier := await self.replay(draft.shop.id, key)):
