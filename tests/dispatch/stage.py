@@ -156,6 +156,7 @@ class Stage:
         self.shops = shops
         self.may_write = True
         self.unknown = 0
+        self.seen = 0
         self.accepted: list[tuple[int, int]] = []
         self.ids = IdSource(node)
         self.routes = Routes()
@@ -279,6 +280,12 @@ class Stage:
         """Wait until everything that the link reported is committed."""
         async with asyncio.timeout(DEADLINE_S):
             await self.settler.drained()
+
+    async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        """Wait until the store shows something."""
+        async with asyncio.timeout(DEADLINE_S):
+            while not await condition():  # noqa: ASYNC110 - nobody announces it
+                await asyncio.sleep(0.002)
 
     async def turn(self) -> None:
         """Let upkeep do all of its jobs once, to the end."""

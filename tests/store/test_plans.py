@@ -32,6 +32,7 @@ GUARDED = {
 }
 """Tables of the message path, each with the columns one of which its index condition must name."""
 
+WASTEFUL = {"Sort", "Incremental Sort", "Materialize"}
 FORBIDDEN = {"Seq Scan", "Hash Join", "Merge Join", "Bitmap Heap Scan", "Bitmap Index Scan"}
 
 COLD = {
@@ -74,7 +75,7 @@ INSERT INTO early_receipt SELECT n, n % 3, n::text, '', 5, '', NULL, n
 FROM generate_series(1, {ROWS}) n;
 INSERT INTO in_doubt SELECT n % 3, '+1' || n, n, 0, n FROM generate_series(1, {ROWS}) n;
 INSERT INTO flight SELECT n, 1, 1, 1, 1, ARRAY[n] FROM generate_series(1, 200) n;
-"""
+"""  # noqa: S608
 
 EMPTY = "DELETE FROM queue; DELETE FROM later; DELETE FROM hold; DELETE FROM in_doubt;"
 EMPTY += "DELETE FROM status; DELETE FROM message; DELETE FROM contact; DELETE FROM early_receipt;"
@@ -118,13 +119,13 @@ def complaints(plan: dict[str, Any]) -> list[str]:
         kind, table = node["Node Type"], node.get("Relation Name")
         if kind in FORBIDDEN and tables_below(node) & GUARDED.keys():
             found.append(f"{kind} on {sorted(tables_below(node))}")
-        elif kind in ("Sort", "Incremental Sort", "Materialize") and tables_below(node) & GUARDED.keys():
+        elif kind in WASTEFUL and tables_below(node) & GUARDED.keys():
             found.append(f"{kind} over {sorted(tables_below(node))}")
         elif kind in ("Index Scan", "Index Only Scan") and table in GUARDED:
             condition = node.get("Index Cond", "")
             is_first_rows = not condition and above == "Limit"
             if not is_first_rows and not re.search(GUARDED[table], condition):
-                found.append(f"{node['Index Name']} is read from end to end: {condition or 'no condition'}")
+                found.append(f"{node['Index Name']} is read from end to end: {condition or 'all'}")
     return found
 
 
