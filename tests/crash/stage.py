@@ -10,9 +10,10 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,16 +21,19 @@ from typing import Any
 
 import aiohttp
 import asyncpg
+import pytest
 
 import gateway
 from config.settings import SmsSettings
 from gateway.sandbox.smsc import SandboxSmsc
+from gateway.store.cluster_files import ClusterFiles
 from gateway.store.database import Database
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.keys import create_key
 from gateway.store.migrations import migrate
 from gateway.store.numbers import assign_number
 from gateway.store.shops import add_shop
+from tests.postgres import stop_at_once
 from tests.store.sample import OS_USER, SAMPLE, data_folder
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "20"))
@@ -216,14 +220,20 @@ def _environment() -> dict[str, str]:
 
 @asynccontextmanager
 async def staged(
-    *, links: Iterable[str] = ("acme",), shops: Iterable[str] = ("sample",), **settings: float
+    *,
+    links: Iterable[str] = ("acme",),
+    shops: Iterable[str] = ("sample",),
+    disk_mb: int | None = None,
+    **settings: float,
 ) -> AsyncIterator[Stage]:
     """A stage with its store running. Each shop has a number on each link.
 
-    `settings`: of the links.
+    `settings`: of the links. `disk_mb`: the size of the data folder's own disk, which takes root.
     """
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(data_folder())
+        if disk_mb is not None:
+            stack.enter_context(_small_disk(folder, disk_mb))
         smscs = {}
         for link in links:
             smscs[link] = smsc = SandboxSmsc()
@@ -238,6 +248,20 @@ async def staged(
         except BaseException:
             print(stage.last_words())
             raise
+
+
+@contextmanager
+def _small_disk(folder: Path, size_mb: int) -> Iterator[None]:
+    """A disk in memory, mounted on the folder. Skips the test where that is not allowed."""
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size_mb}m,mode=711", "none", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("mounting a small disk takes root and its capabilities")
+    try:
+        yield
+    finally:
+        stop_at_once(ClusterFiles(folder / "postgres"))
+        command = ["umount", "-l", str(folder)]
+        subprocess.run(command, check=True)
 
 
 async def _furnish(stage: Stage, shops: tuple[str, ...]) -> None:

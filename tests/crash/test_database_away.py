@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.model import State
 from tests.crash.load import Load, judge, repeats, seeded
-from tests.crash.stage import Stage, eventually, staged
+from tests.crash.stage import DEADLINE_S, Stage, eventually, staged
 from tests.store.folders import SeenServer
 
 pytestmark = pytest.mark.crash
@@ -55,20 +56,19 @@ async def test_a_database_that_hangs_costs_a_503_in_time_and_nothing_more() -> N
         smsc = stage.smsc
         load = Load(stage, seeded())
         process = await stage.start()
+        smsc.behaviour.has_receipts = False
         await load.post(process.url, 10)
         await stage.drained()
-        await smsc.wait_until(lambda: smsc.deliveries >= sum(p.segments for p in load.accepted))
-        deliveries = smsc.deliveries
         pids = _server_pids(stage)
         _signal(pids, signal.SIGSTOP)
         try:
-            answers = asyncio.create_task(
-                smsc.deliver("12125550100", "12125550170", "Is it ready?")
+            answers = asyncio.gather(
+                smsc.deliver("12125550100", "12125550170", "Is it ready?", timeout_s=DEADLINE_S),
+                smsc.receipt(smsc.received[0].message_id, timeout_s=DEADLINE_S),
             )
-            statuses = [(await stage.client.post(process.url, text="Hello"))[0] for _ in range(2)]
+            statuses = [await load.post_one(process.url) for _ in range(2)]
             assert statuses == [503, 503]
-            assert smsc.deliveries == deliveries
-            assert not answers.done()
+            assert smsc.deliveries == 0
         finally:
             _signal(pids, signal.SIGCONT)
 
@@ -77,10 +77,40 @@ async def test_a_database_that_hangs_costs_a_503_in_time_and_nothing_more() -> N
 
         await eventually(is_accepted, "requests are accepted again")
         await stage.drained()
-        assert await answers == [0]
+        assert await answers == [[0], 0]
         replies = await stage.fetch("SELECT body FROM reply")
         assert [row["body"] for row in replies] == ["Is it ready?"]
+        rows = await stage.fetch("SELECT FROM status WHERE state = $1", State.DELIVERED)
+        assert len(rows) == 1
         assert await process.stop() == 0, process.said()
+        await judge(load)
+
+
+async def test_a_full_disk_refuses_and_loses_nothing() -> None:
+    """With the disk full requests get 503 and never a 202; with room again all goes on."""
+    async with staged(disk_mb=200) as stage:
+        load = Load(stage, seeded())
+        process = await stage.start()
+        await load.post(process.url, 20)
+        filler = stage.folder / "filler"
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 20))
+
+        async def is_refused() -> bool:
+            return await load.post_one(process.url) != 202
+
+        await eventually(is_refused, "a full disk shows")
+        filler.unlink()
+
+        async def is_accepted() -> bool:
+            return await load.post_one(process.url) == 202
+
+        await eventually(is_accepted, "requests are accepted again")
+        await stage.drained()
+        assert await process.stop() == 0, process.said()
+        assert set(load.refused) == {503}
+        await judge(load)
 
 
 async def test_nodes_do_not_take_each_other_for_dead_when_the_database_was_away() -> None:
@@ -95,9 +125,8 @@ async def test_nodes_do_not_take_each_other_for_dead_when_the_database_was_away(
         pids = _server_pids(stage)
         _signal(pids, signal.SIGSTOP)
         try:
-            for _ in range(2):
-                status, _ = await stage.client.post(nodes[0].url, text="Hello")
-                assert status == 503
+            statuses = [await load.post_one(nodes[0].url) for _ in range(2)]
+            assert statuses == [503, 503]
         finally:
             _signal(pids, signal.SIGCONT)
         for node in nodes:
@@ -108,6 +137,7 @@ async def test_nodes_do_not_take_each_other_for_dead_when_the_database_was_away(
         await stage.drained()
         for node in nodes:
             assert await node.stop() == 0, node.said()
+        await judge(load)
 
 
 async def _is_ready(stage: Stage, url: str) -> bool:
