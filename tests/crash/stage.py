@@ -25,6 +25,7 @@ import pytest
 
 import gateway
 from config.settings import SmsSettings
+from gateway.model import State
 from gateway.sandbox.smsc import SandboxSmsc
 from gateway.store.cluster_files import ClusterFiles
 from gateway.store.database import Database
@@ -134,6 +135,10 @@ class Stage:
 
     async def start(self, roles: str = "api,sms,mail") -> Process:
         """Start a gateway and wait until it accepts."""
+        return await (await self.begin(roles)).ready()
+
+    async def begin(self, roles: str = "api,sms,mail") -> Process:
+        """Start a gateway."""
         number = len(self._processes) + 1
         config = self.folder / f"gateway-{number}.toml"
         config.write_text(self._config())
@@ -145,7 +150,7 @@ class Stage:
                 cwd=_ROOT, env=_environment(),
             )  # fmt: skip
         self._processes.append(Process(process, log))
-        return await self._processes[-1].ready()
+        return self._processes[-1]
 
     def _config(self) -> str:
         lines = [
@@ -185,6 +190,16 @@ class Stage:
             return rows[0]["left"] == 0
 
         await eventually(is_empty, f"the store drains; the gateway said: {self.last_words()}")
+
+    async def receipted(self) -> None:
+        """Wait until every segment that the carrier took has its receipt."""
+
+        async def is_complete() -> bool:
+            return not await self.fetch(
+                "SELECT FROM status WHERE state = $1 LIMIT 1", State.SUBMITTED
+            )
+
+        await eventually(is_complete, "all receipts are stored")
 
     async def without_backends(self) -> None:
         """Wait until no statement of a killed gateway can take effect any more."""

@@ -42,6 +42,7 @@ async def test_twenty_cuts_lose_nothing_and_repeat_only_what_had_no_answer() -> 
         await load.end()
         smsc.behaviour.response_delay_s = 0
         await stage.drained()
+        await stage.receipted()
         assert await process.stop() == 0
         again = repeats(smsc.received)
         by_session = [one.session for _, one in again]

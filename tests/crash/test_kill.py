@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.crash.load import (
     seeded,
     segment_of,
 )
-from tests.crash.stage import ROUNDS, staged
+from tests.crash.stage import ROUNDS, Stage, staged
 
 pytestmark = pytest.mark.crash
 
@@ -37,6 +38,8 @@ async def test_twenty_kills_lose_nothing_and_repeat_only_what_had_no_answer() ->
         for _ in range(ROUNDS):
             stage.smsc.behaviour.response_delay_s = chance.choice((0, 0, 0.002, 0.01))
             before = stage.smsc.submits
+            if chance.random() < 0.2:
+                await _kill_while_it_starts(stage, chance)
             process = await stage.start()
             load.begin(process.url)
             await stage.smsc.wait_for_count(before + 1)
@@ -51,10 +54,19 @@ async def test_twenty_kills_lose_nothing_and_repeat_only_what_had_no_answer() ->
             stored = now_stored
         process = await stage.start()
         await stage.drained()
+        await stage.receipted()
         assert await process.stop() == 0
         await judge(load)
         again = repeats(stage.smsc.received)
         print(f"{len(load.accepted)} accepted, {stage.smsc.submits} segments, {len(again)} again")
+
+
+async def _kill_while_it_starts(stage: Stage, chance: random.Random) -> None:
+    """Also what takes over from a dead process may die of it."""
+    process = await stage.begin()
+    await asyncio.sleep(chance.uniform(0.2, 1.0))
+    await process.kill()
+    await stage.without_backends()
 
 
 def _require_bounded_doubt(life: list[Submitted], stored: set[Segment]) -> None:
