@@ -287,6 +287,17 @@ class Stage:
             while not await condition():  # noqa: ASYNC110 - nobody announces it
                 await asyncio.sleep(0.002)
 
+    async def queue_is_known_empty(self) -> None:
+        """Wait until the feeder has found nothing to claim, so that messages skip the queue."""
+        route = self.routes.get(ROUTE)
+
+        async def is_known() -> bool:
+            assert self.feeder is not None
+            self.feeder.wake()
+            return not route.cursors.may_have and not route.reserved
+
+        await self.until(is_known)
+
     async def turn(self) -> None:
         """Let upkeep do all of its jobs once, to the end."""
         now = asyncio.get_running_loop().time()

@@ -44,7 +44,7 @@ async def test_with_an_empty_queue_and_room_messages_go_straight_to_the_link(
 ) -> None:
     """A message and its flight are committed together; it never enters the queue."""
     async with stage(database, room=10) as node:
-        await _queue_known_empty(node)
+        await node.queue_is_known_empty()
         id_ = await node.accept()
         assert [message.id for message in node.link.taken] == [id_]
         assert await node.rows("SELECT node, epoch, route, link, ids FROM flight") == [
@@ -61,7 +61,7 @@ async def test_what_the_link_has_no_room_for_waits_in_the_queue(
 ) -> None:
     """Only as many skip the queue as the link would take, those of the lowest rank."""
     async with stage(database, room=2) as node:
-        await _queue_known_empty(node)
+        await node.queue_is_known_empty()
         drafts = [node.draft(text=f"Text {n}.") for n in range(4)]
         outcomes = await node.post(*drafts)
         ids = [message_id(outcome) for outcome in outcomes]
@@ -272,7 +272,7 @@ async def test_a_commit_whose_answer_is_lost_is_swept_back_exactly_once(
 ) -> None:
     """Its flight is an orphan of this very process: the messages return to the queue, undamaged."""
     async with stage(database, room=10) as node:
-        await _queue_known_empty(node)
+        await node.queue_is_known_empty()
         node.link.allow(10)
         with _losing_answers(node.intake_connection):
             (outcome,) = await node.post(node.draft())
@@ -300,7 +300,7 @@ async def test_a_lease_lost_during_the_commit_keeps_messages_from_the_link(
 ) -> None:
     """Another node may have taken the flight by then: it is left to whoever resolves orphans."""
     async with stage(database, room=10) as node:
-        await _queue_known_empty(node)
+        await node.queue_is_known_empty()
         fetch = node.intake_connection.fetch
 
         async def slow(query: str, *args: Any) -> list[asyncpg.Record]:
@@ -340,16 +340,6 @@ async def test_groups_are_bounded(
 
 
 # Aids ------------------------------------------------------------------------------------------
-
-
-async def _queue_known_empty(node: Stage) -> None:
-    """Wait until the feeder has found the queue empty."""
-    assert node.feeder is not None
-    route = node.routes.get(1)
-    async with asyncio.timeout(10):
-        while route.cursors.may_have or route.reserved:
-            node.feeder.wake()
-            await asyncio.sleep(0)
 
 
 async def _accepts_again(node: Stage) -> None:
