@@ -35,6 +35,7 @@ from gateway.dispatch.upkeep import Upkeep
 from gateway.errors import Fenced, GatewayError, StoreDown
 from gateway.ids import IdSource, wall_ms
 from gateway.inbound.texts import Texts
+from gateway.model import State
 from gateway.observe.metrics import Metrics
 from gateway.store.database import HotConnection
 from gateway.store.directory import Directory
@@ -54,6 +55,8 @@ CLAIM_CONNECTIONS = 4
 SWEEP_S = 5.0
 DRAIN_S = 5.0
 """How long SIGTERM waits for what is under way."""
+LAST_S = 1.0
+"""How long each last step may take when the store does not answer."""
 
 
 class Gateway:
@@ -120,6 +123,7 @@ class Gateway:
             self._route_ids[name] = (await self._database.fetch(nodes["put_route"], name, kind))[0][
                 "id"
             ]
+        self._link_names = {id_: name for name, id_ in self._link_ids.items()}
         for row in await self._database.fetch(nodes["routes"]):
             routes.get(row["id"], row["name"]).has_link = row["name"] in self._route_ids
         return routes
@@ -133,6 +137,8 @@ class Gateway:
             self._hot("receipts"),
             self._ids,
             may_write=node.may_write,
+            on_final=self._count_segments,
+            on_unmatched=self._metrics.receipts_unmatched.inc,
             on_dropped=self._metrics.receipts_dropped.inc,
         )
         self._settler = Settler(
@@ -142,6 +148,7 @@ class Gateway:
             self._routes,
             may_write=node.may_write,
             on_carrier_ids=self._receipts.carrier_ids,
+            on_states=self._count_segments,
         )
         self._recovery = Recovery(
             self._hot("recovery"),
@@ -201,7 +208,6 @@ class Gateway:
         if "sms" in self.roles:
             for settings in self.settings.links:
                 id_ = self._link_ids[settings.name]
-                await self._receipts.load(id_)
                 link = SmppLink(
                     settings,
                     self.settings.limits,
@@ -223,6 +229,9 @@ class Gateway:
                 wall=time.time,
             )
             self._add_link(mail, self._route_ids[MAIL])
+
+    def _count_segments(self, link: int, state: State, count: int) -> None:
+        self._metrics.segments(self._link_names.get(link, "other"), state, count)
 
     def _count_text(self, _link: int, outcome: str) -> None:
         if outcome in ("reply", "unrouted"):
@@ -341,22 +350,34 @@ class Gateway:
             log.warning(
                 "the store did not take the last outcomes: they are resolved at the next start"
             )
-        try:
-            async with asyncio.timeout(1.0):
-                await self._texts.sweep(wall_ms())
-        except (StoreDown, Fenced, TimeoutError) as error:
-            log.debug("the last sweep of texts is left out: %s", error)
+        await self._at_last("sweep of texts", self._texts.sweep(wall_ms()))
         await self._end_tasks()
         await self._leave()
 
+    async def _at_last(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that the next start would make up for, unless the store takes too long."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.append(task)
+        await asyncio.wait([task], timeout=LAST_S)
+        if not task.done() or isinstance(task.exception(), (StoreDown, Fenced)):
+            log.warning("the store does not answer: %s is left out", name)
+        else:
+            task.result()
+
     async def _end_tasks(self) -> None:
+        """Cancel all tasks. Those that hang in the store end when their connections are cut."""
+        if not self._tasks:
+            return
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        _, late = await asyncio.wait(self._tasks, timeout=LAST_S)
+        if late:
+            await self._database.close()
+            await asyncio.wait(late, timeout=LAST_S)
 
     async def _leave(self) -> None:
         self._texts.close()
-        await self._node.leave()
+        await self._at_last("end of the lease", self._node.leave())
         self._directory.close()
         await self._database.close()
         self._release()

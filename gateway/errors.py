@@ -48,7 +48,9 @@ STATUS_CODES = {
 
 
 class Refusal(GatewayError):
-    """A request that is refused, as RFC 9457 wants it told: a stable type, what is wrong, every faulty field."""
+    """A request that is refused, as RFC 9457 wants it told: a stable type, what is wrong, every
+    faulty field.
+    """
 
     def __init__(
         self,
@@ -73,12 +75,16 @@ class Refusal(GatewayError):
 
 
 class StoreDown(GatewayError):
-    """The database cannot be reached or did not commit in time. Whether a commit under way succeeded is unknown."""
+    """The database cannot be reached or did not commit in time. Whether a commit under way
+    succeeded is unknown.
+    """
 
     is_temporary = True
 
 
 class Fenced(GatewayError):
-    """The node's lease could not be renewed for half its length: another node may take over, so this one must not write."""
+    """The node's lease could not be renewed for half its length: another node may take over, so
+    this one must not write.
+    """
 
     is_temporary = True

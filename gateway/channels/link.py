@@ -19,6 +19,9 @@ class TakesReceipts(Protocol):
     def receipt(self, link: int, receipt: Receipt, phone: str, respond: Respond) -> None:
         """A delivery receipt for a text to `phone`."""
 
+    def bound(self, link: int) -> None:
+        """A bind of the link stands."""
+
 
 class TakesTexts(Protocol):
     """Who takes the texts from phones. `session` numbers the bind of a link that brought them."""

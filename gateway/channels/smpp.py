@@ -310,6 +310,7 @@ class SmppLink:
             elif isinstance(event, Bound):
                 self._is_bound = True
                 self._texts.session_began(self.id, self._sessions)
+                self._receipts.bound(self.id)
                 self._set_state("up")
                 log.info("link %s is bound", self.name)
             elif isinstance(event, BindRefused):

@@ -37,8 +37,8 @@ async def cancel(
         if message is None or (shop is not None and message["shop"] != shop):
             return CancelResult.NOT_FOUND
         await connection.execute(DISPATCH["lock_route"], message["route"])
-        rows = await connection.fetch(SQL["states"], id_)
-        if is_settled(message["segments"], [State(row["state"]) for row in rows]):
+        states = await _states(connection, id_)
+        if is_settled(message["segments"], list(states.values())):
             return CancelResult.ALREADY_FINAL
         if await connection.fetchval(SQL["is_flying"], id_):
             return CancelResult.BEING_SENT
@@ -46,11 +46,22 @@ async def cancel(
         await connection.execute(SQL["leave_hold"], id_)
         if message["due_ms"] is not None:
             await connection.execute(SQL["leave_later"], message["due_ms"], id_)
-        answered = {row["segment"] for row in rows}
-        segment = next(n for n in range(message["segments"]) if n not in answered)
+        segment = next(n for n in range(message["segments"]) if n not in states)
         told = await connection.fetchval(
             SQL["close"], id_, segment, message["shop"], now_ms, event_id
         )
-        return CancelResult.BEING_SENT if told is None else CancelResult.DONE
+        if told is not None:
+            return CancelResult.DONE
+        # Whoever answered or expired it meanwhile was first.
+        states = await _states(connection, id_)
+        if is_settled(message["segments"], list(states.values())):
+            return CancelResult.ALREADY_FINAL
+        return CancelResult.BEING_SENT
 
     return await database.run(work)
+
+
+async def _states(connection: asyncpg.Connection, id_: int) -> dict[int, State]:
+    """The states of the message's segments."""
+    rows = await connection.fetch(SQL["states"], id_)
+    return {row["segment"]: State(row["state"]) for row in rows}

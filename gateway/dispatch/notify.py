@@ -27,6 +27,18 @@ CHANNEL = "gateway_queue"
 GATHER_S = 0.01
 COUNT_S = 2.0
 
+_FAULTS: tuple[type[BaseException], ...] = (
+    StoreDown,
+    *CONNECTION_ERRORS,
+    asyncpg.PostgresError,
+)
+
+_FAILURES: tuple[type[BaseException], ...] = (
+    *CONNECTION_ERRORS,
+    StoreDown,
+    asyncpg.PostgresError,
+)
+
 
 class Notifier:
     """Both directions, over one connection of its own."""
@@ -62,7 +74,7 @@ class Notifier:
                     counted = loop.time()
                     self._has_company = await self._connection.fetchval(SQL["others"], self._node)
                 await self._send(self._connection)
-            except (StoreDown, *CONNECTION_ERRORS, asyncpg.PostgresError) as error:
+            except _FAILURES as error:
                 log.debug("notifications wait: %s", error)
                 self._connection = None
                 await asyncio.sleep(1.0)

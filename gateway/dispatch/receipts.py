@@ -47,21 +47,24 @@ class Receipts:
         *,
         early_per_link: int = 10_000,
         may_write: Callable[[], bool] = lambda: True,
-        on_final: Callable[[str, int], None] = lambda state, count: None,
+        on_final: Callable[[int, State, int], None] = lambda link, state, count: None,
+        on_unmatched: Callable[[int], None] = lambda count: None,
         on_dropped: Callable[[int], None] = lambda count: None,
     ) -> None:
-        """`on_final` counts segments by final state, `on_dropped` receipts given up for want of a
-        message.
+        """`on_final` gets link, final state and count of segments settled, `on_unmatched` the number
+        of receipts that match nothing yet, `on_dropped` of those given up.
         """
         self._connection = connection
         self._ids = ids
         self._early = EarlyReceipts(early_per_link)
         self._may_write = may_write
         self._on_final = on_final
+        self._on_unmatched = on_unmatched
         self._on_dropped = on_dropped
         self._waiting: list[Item] = []
         self._wake = asyncio.Event()
         self._polled = 0.0
+        self._unread: set[int] = set()
 
     def receipt(
         self, link: int, receipt: Receipt, phone: str, respond: Callable[[int], None]
@@ -96,11 +99,23 @@ class Receipts:
         now = asyncio.get_running_loop().time()
         for row in reversed(rows):
             forms = id_forms(row["carrier"]) if row["carrier"] else ()
-            self._early.add(
-                Early(row["id"], link, forms, row["phone"], row["state"], row["word"],
-                row["error"]), now,
-            )
+            phone, state, word, error = row["phone"], row["state"], row["word"], row["error"]
+            self._early.add(Early(row["id"], link, forms, phone, state, word, error), now)
         self._wake.set()
+
+    def bound(self, link: int) -> None:
+        """A bind of the link stands: another node may have stored early receipts of it."""
+        self._unread.add(link)
+        self._wake.set()
+
+    async def _load_unread(self) -> None:
+        for link in list(self._unread):
+            try:
+                await self.load(link)
+            except StoreDown as error:
+                log.debug("early receipts are read later: %s", error)
+                return
+            self._unread.discard(link)
 
     def _try_again(self, receipts: Iterable[Early]) -> None:
         for early in receipts:
@@ -121,6 +136,7 @@ class Receipts:
         """Match, commit and acknowledge, for ever."""
         while True:
             await self._wait()
+            await self._load_unread()
             batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
             if not self._waiting:
                 self._wake.clear()
@@ -201,7 +217,7 @@ class Receipts:
         if matching:
             counts = await self._connection.transact(matching.write)
             for state, count in counts.items():
-                self._on_final(state.word, count)
+                self._on_final(link, state, count)
         self._remember(matching)
 
     async def _find(self, link: int, batch: list[Item]) -> list[list[asyncpg.Record]]:
@@ -240,5 +256,7 @@ class Receipts:
         now = asyncio.get_running_loop().time()
         for early in matching.kept:
             self._early.add(early, now)
+        if matching.kept:
+            self._on_unmatched(len(matching.kept))
         if matching.given_up:
             self._on_dropped(matching.given_up)

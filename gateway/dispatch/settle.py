@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -45,9 +46,10 @@ class Settler:
         *,
         may_write: Callable[[], bool] = lambda: True,
         on_carrier_ids: Callable[[Iterable[tuple[int, str]]], None] = lambda _: None,
+        on_states: Callable[[int, State, int], None] = lambda link, state, count: None,
     ) -> None:
         """`may_write`: whether this node holds its lease. `on_carrier_ids` gets (link, carrier id)
-        of what was committed.
+        of what was committed, `on_states` how many segments of a link came to a state.
         """
         self._connection = connection
         self._ids = ids
@@ -55,6 +57,7 @@ class Settler:
         self._routes = routes
         self._may_write = may_write
         self._on_carrier_ids = on_carrier_ids
+        self._on_states = on_states
         self._outcomes = Outcomes()
         self._wake = asyncio.Event()
         self._is_idle = asyncio.Event()
@@ -263,6 +266,9 @@ class Settler:
             route = self._routes.get(id_)
             route.cursors.inserted(rank)
             route.wake()
+        for (link, state), count in Counter((row[2], row[3]) for row in outcomes.status).items():
+            if link is not None:
+                self._on_states(link, State(state), count)
         carriers = [(row[2], row[7]) for row in outcomes.status if row[7] is not None]
         if carriers:
             self._on_carrier_ids(carriers)

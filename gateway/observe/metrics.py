@@ -8,29 +8,16 @@ shop come from the database (`GET /v1/queues`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from gateway.model import Category, Channel
+from gateway.model import Category, Channel, State
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MOST_ROUTES = 32
 """Routes with series of their own; those beyond are counted together as `other`."""
-
-
-@dataclass(frozen=True, slots=True)
-class RouteCounters:
-    """Counters of one route: messages by what became of them."""
-
-    submitted: Counter
-    delivered: Counter
-    undelivered: Counter
-    failed: Counter
-    expired: Counter
-    in_doubt: Counter
 
 
 _CATEGORIES = max(Category) + 1
@@ -72,10 +59,10 @@ class Metrics:
         self.registry.register(self._tally)
         self._accepted = self._tally.accepted
         self._requests = self._tally.requests
-        self._outcomes = self._counter(
-            "messages_outcome", "Messages by what became of them", ["route", "outcome"]
+        self._segments = self._counter(
+            "segments", "Segments by what became of them", ["link", "outcome"]
         )
-        self._routes: dict[str, RouteCounters] = {}
+        self._children: dict[tuple[str, State], Counter] = {}
         self.receipts_unmatched = self._counter(
             "receipts_unmatched", "Receipts that matched no message when they came"
         )
@@ -113,15 +100,13 @@ class Metrics:
         """A request was answered with this HTTP status."""
         self._requests[status // 100] += 1
 
-    def route(self, name: str) -> RouteCounters:
-        """The counters of the route with this name; keep them rather than ask again."""
-        counters = self._routes.get(name)
-        if counters is None:
-            label = self._label(name)
-            counters = self._routes[name] = RouteCounters(
-                *(self._outcomes.labels(label, field) for field in RouteCounters.__slots__)
-            )
-        return counters
+    def segments(self, link: str, state: State, count: int) -> None:
+        """So many segments of a link came to this state."""
+        counter = self._children.get((link, state))
+        if counter is None:
+            counter = self._segments.labels(self._label(link), state.word)
+            self._children[link, state] = counter
+        counter.inc(count)
 
     def set_depth(self, route: str, place: str, count: int) -> None:
         """How many messages of a route are in a place: `queue`, `later`, `hold` or `flight`."""
