@@ -35,6 +35,7 @@ from gateway.store.migrations import migrate
 from gateway.store.numbers import assign_number
 from gateway.store.shops import add_shop
 from tests.postgres import stop_at_once
+from tests.store.folders import SeenServer
 from tests.store.sample import OS_USER, SAMPLE, data_folder
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "20"))
@@ -332,3 +333,20 @@ class Client:
     async def close(self) -> None:
         """End its connections."""
         await self._session.close()
+
+
+def send_signal(pids: list[int], number: signal.Signals) -> None:
+    """Signal each of them."""
+    for pid in pids:
+        os.kill(pid, number)
+
+
+def server_pids(stage: Stage) -> list[int]:
+    """The postmaster and its children."""
+    server = SeenServer(stage.folder).server_pid()
+    found = [server]
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (entry / "stat").read_text().rpartition(")")[2].split()[1] == str(server):
+                found.append(int(entry.name))
+    return found

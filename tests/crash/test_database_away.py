@@ -7,13 +7,12 @@ import os
 import signal
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from gateway.model import State
 from tests.crash.load import Load, judge, repeats, seeded
-from tests.crash.stage import DEADLINE_S, Stage, eventually, staged
+from tests.crash.stage import DEADLINE_S, Stage, eventually, send_signal, server_pids, staged
 from tests.store.folders import SeenServer
 
 pytestmark = pytest.mark.crash
@@ -59,8 +58,8 @@ async def test_a_database_that_hangs_costs_a_503_in_time_and_nothing_more() -> N
         smsc.behaviour.has_receipts = False
         await load.post(process.url, 10)
         await stage.drained()
-        pids = _server_pids(stage)
-        _signal(pids, signal.SIGSTOP)
+        pids = server_pids(stage)
+        send_signal(pids, signal.SIGSTOP)
         try:
             answers = asyncio.gather(
                 smsc.deliver("12125550100", "12125550170", "Is it ready?", timeout_s=DEADLINE_S),
@@ -70,7 +69,7 @@ async def test_a_database_that_hangs_costs_a_503_in_time_and_nothing_more() -> N
             assert statuses == [503, 503]
             assert smsc.deliveries == 0
         finally:
-            _signal(pids, signal.SIGCONT)
+            send_signal(pids, signal.SIGCONT)
 
         async def is_accepted() -> bool:
             return await load.post_one(process.url) == 202
@@ -122,13 +121,13 @@ async def test_nodes_do_not_take_each_other_for_dead_when_the_database_was_away(
         smsc.behaviour.is_silent = True
         await load.post(nodes[0].url, 6)
         await smsc.wait_until(lambda: smsc.submits >= 6)
-        pids = _server_pids(stage)
-        _signal(pids, signal.SIGSTOP)
+        pids = server_pids(stage)
+        send_signal(pids, signal.SIGSTOP)
         try:
             statuses = [await load.post_one(nodes[0].url) for _ in range(2)]
             assert statuses == [503, 503]
         finally:
-            _signal(pids, signal.SIGCONT)
+            send_signal(pids, signal.SIGCONT)
         for node in nodes:
             await eventually(partial(_is_ready, stage, node.url), "the node accepts again")
         smsc.drop_all()
@@ -142,19 +141,3 @@ async def test_nodes_do_not_take_each_other_for_dead_when_the_database_was_away(
 
 async def _is_ready(stage: Stage, url: str) -> bool:
     return (await stage.client.get(url, "/readyz"))[0] == 200
-
-
-def _signal(pids: list[int], number: signal.Signals) -> None:
-    for pid in pids:
-        os.kill(pid, number)
-
-
-def _server_pids(stage: Stage) -> list[int]:
-    """The postmaster and its children."""
-    server = SeenServer(stage.folder).server_pid()
-    found = [server]
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if (entry / "stat").read_text().rpartition(")")[2].split()[1] == str(server):
-                found.append(int(entry.name))
-    return found

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from tests.crash.load import Load, judge, repeats, seeded
-from tests.crash.stage import staged
+from tests.crash.stage import send_signal, server_pids, staged
 
 pytestmark = pytest.mark.crash
 
@@ -71,6 +71,31 @@ async def test_answers_that_never_come_do_not_keep_a_process() -> None:
         assert await process.stop() == 0
         assert (await stage.fetch("SELECT count(*) AS left FROM flight"))[0]["left"] == 0
         smsc.behaviour.is_silent = False
+        process = await stage.start()
+        await stage.drained()
+        await process.stop()
+        await judge(load)
+
+
+async def test_a_database_that_hangs_does_not_keep_a_process_that_is_told_to_stop() -> None:
+    """With PostgreSQL hanging SIGTERM still ends the process; its next start settles the rest."""
+    async with staged() as stage:
+        load = Load(stage, seeded())
+        stage.smsc.behaviour.response_delay_s = 0.02
+        process = await stage.start()
+        load.begin(process.url)
+        await stage.smsc.wait_for_count(50)
+        pids = server_pids(stage)
+        send_signal(pids, signal.SIGSTOP)
+        try:
+            process.signal(signal.SIGTERM)
+            began = asyncio.get_running_loop().time()
+            assert await process.ended() == 0, process.said()
+            print(asyncio.get_running_loop().time() - began)
+        finally:
+            send_signal(pids, signal.SIGCONT)
+        await load.end()
+        await stage.without_backends()
         process = await stage.start()
         await stage.drained()
         await process.stop()
