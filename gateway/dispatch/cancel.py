@@ -37,10 +37,14 @@ async def cancel(
         if message is None or (shop is not None and message["shop"] != shop):
             return CancelResult.NOT_FOUND
         await connection.execute(DISPATCH["lock_route"], message["route"])
-        states = await _states(connection, id_)
+        # In this order: what is in no flight now stays out of them under the lock, and whatever its
+        # last flight brought is written.
+        is_flying = await connection.fetchval(SQL["is_flying"], id_)
+        rows = await connection.fetch(SQL["states"], id_)
+        states = {row["segment"]: State(row["state"]) for row in rows}
         if is_settled(message["segments"], list(states.values())):
             return CancelResult.ALREADY_FINAL
-        if await connection.fetchval(SQL["is_flying"], id_):
+        if is_flying:
             return CancelResult.BEING_SENT
         await connection.execute(SQL["leave_queue"], message["route"], message["rank"], id_)
         await connection.execute(SQL["leave_hold"], id_)
@@ -50,18 +54,7 @@ async def cancel(
         told = await connection.fetchval(
             SQL["close"], id_, segment, message["shop"], now_ms, event_id
         )
-        if told is not None:
-            return CancelResult.DONE
-        # Whoever answered or expired it meanwhile was first.
-        states = await _states(connection, id_)
-        if is_settled(message["segments"], list(states.values())):
-            return CancelResult.ALREADY_FINAL
-        return CancelResult.BEING_SENT
+        # Where there is a row already, it expired meanwhile.
+        return CancelResult.ALREADY_FINAL if told is None else CancelResult.DONE
 
     return await database.run(work)
-
-
-async def _states(connection: asyncpg.Connection, id_: int) -> dict[int, State]:
-    """The states of the message's segments."""
-    rows = await connection.fetch(SQL["states"], id_)
-    return {row["segment"]: State(row["state"]) for row in rows}
