@@ -56,6 +56,11 @@ _CONNECT_ERRORS: tuple[type[BaseException], ...] = (*CONNECTION_ERRORS, GatewayE
 
 T = TypeVar("T")
 
+_LIMITS = {"idle_in_transaction_session_timeout": "5s"}
+"""Of every connection: a process that is frozen in mid-transaction, or cut off, must not keep the
+locks that others wait for.
+"""
+
 COMMAND_TIMEOUT_S = 30.0
 """How long one statement may take on any connection before the connection is given up."""
 
@@ -152,14 +157,20 @@ class Database:
         self._opening = asyncio.Lock()
         self.hot: weakref.WeakSet[HotConnection] = weakref.WeakSet()
 
-    async def connect(self, **options: Any) -> asyncpg.Connection:
+    async def connect(
+        self, *, server_settings: dict[str, str] | None = None, **options: Any
+    ) -> asyncpg.Connection:
         """A new connection. Raises StoreDown when there is none to be had now."""
         try:
             if self._arguments is None:
                 async with self._opening:
                     self._arguments = self._arguments or await self._source()
             return await asyncpg.connect(
-                **self._arguments, timeout=10, command_timeout=COMMAND_TIMEOUT_S, **options
+                **self._arguments,
+                timeout=10,
+                command_timeout=COMMAND_TIMEOUT_S,
+                server_settings=_LIMITS | (server_settings or {}),
+                **options,
             )
         except _CONNECT_ERRORS as error:
             self._arguments = None

@@ -172,6 +172,10 @@ class Stage:
         """A connection to the store."""
         return await asyncpg.connect(**await self.store.start())
 
+    async def parameters(self) -> dict[str, Any]:
+        """How to connect to the store."""
+        return {**await self.store.start()}
+
     async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
         """Ask the store."""
         connection = await self.connect()
@@ -190,7 +194,7 @@ class Stage:
             )
             return rows[0]["left"] == 0
 
-        await eventually(is_empty, f"the store drains; the gateway said: {self.last_words()}")
+        await eventually(is_empty, "the store drains")
 
     async def receipted(self) -> None:
         """Wait until every segment that the carrier took has its receipt."""
@@ -281,10 +285,7 @@ def _small_disk(folder: Path, size_mb: int) -> Iterator[None]:
 
 
 async def _furnish(stage: Stage, shops: tuple[str, ...]) -> None:
-    async def source() -> dict[str, Any]:
-        return {**await stage.store.start()}
-
-    database = Database(source)
+    database = Database(stage.parameters)
     connection = await database.connect()
     await migrate(connection)
     await connection.close()

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from gateway.store.database import Database
 from tests.crash.load import WINDOW, Load, judge, repeats, seeded
 from tests.crash.stage import Process, Stage, staged
 
@@ -140,3 +141,20 @@ async def test_a_node_that_slept_while_idle_leaves_the_bind_to_the_other() -> No
         assert await second.stop() == 0
         first.signal(signal.SIGTERM)
         await first.ended()
+
+
+async def test_a_process_frozen_in_mid_transaction_does_not_keep_a_route() -> None:
+    """Whoever holds the lock of a route and says nothing more loses it, and the texts go out."""
+    async with staged() as stage:
+        load = Load(stage, seeded())
+        process = await stage.start()
+        database = Database(stage.parameters)
+        frozen = await database.connect()
+        await frozen.execute("BEGIN")
+        await frozen.execute("SELECT pg_advisory_xact_lock(1, id) FROM route WHERE name = 'acme'")
+        stage.smsc.drop_all()
+        await load.post(process.url, 10)
+        await stage.drained()
+        assert frozen.is_closed()
+        assert await process.stop() == 0
+        await judge(load)
