@@ -13,7 +13,7 @@ from gateway.store import numbers
 if TYPE_CHECKING:
     import asyncpg
 
-    from config.settings import LinkSettings, Settings
+    from config.settings import Settings
     from gateway.cli.frame import Subparsers
 
 
@@ -39,24 +39,19 @@ async def assign(args: argparse.Namespace) -> int:
     """Give a number to a shop."""
 
     async def work(connection: asyncpg.Connection, settings: Settings) -> numbers.Assignment:
-        link = find_link(settings, args.link)
+        known: dict[str, str] = {link.name: link.kind for link in settings.links}
+        known |= await numbers.running_links(connection)
+        if args.link not in known:
+            names = ", ".join(sorted(known))
+            hint = f"links: {names}" if names else "add one to the settings, under [[links]]"
+            raise CommandError(f"there is no link {args.link!r}", hint)
         return await numbers.assign_number(
-            connection, args.number, args.shop, link.name, link.kind, settings.sms
+            connection, args.number, args.shop, args.link, known[args.link], settings.sms
         )
 
     done = await in_store(args, work)
     print(f"{done.number} is assigned to shop {done.shop}, by link {done.route_name}")
     return 0
-
-
-def find_link(settings: Settings, name: str) -> LinkSettings:
-    """The link of the settings with this name. Raises CommandError that lists those there are."""
-    for link in settings.links:
-        if link.name == name:
-            return link
-    known = ", ".join(link.name for link in settings.links)
-    hint = f"links: {known}" if known else "the settings have no link: add one under [[links]]"
-    raise CommandError(f"there is no link {name!r} in the settings", hint)
 
 
 async def release(args: argparse.Namespace) -> int:

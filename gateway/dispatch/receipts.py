@@ -51,8 +51,8 @@ class Receipts:
         on_unmatched: Callable[[int], None] = lambda count: None,
         on_dropped: Callable[[int], None] = lambda count: None,
     ) -> None:
-        """`on_final` gets link, final state and count of segments settled, `on_unmatched` the number
-        of receipts that match nothing yet, `on_dropped` of those given up.
+        """`on_final` gets link, final state and count of segments settled, `on_unmatched` the
+        number of receipts that match nothing yet, `on_dropped` of those given up.
         """
         self._connection = connection
         self._ids = ids

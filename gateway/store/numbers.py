@@ -91,6 +91,12 @@ def _taken(holder: Assignment) -> Refusal:
     return Refusal("invalid-request", f"the number {fault.problem}", (fault,), hint=fault.hint)
 
 
+async def running_links(connection: asyncpg.Connection) -> dict[str, str]:
+    """Kinds by name of the SMPP links that living processes run, such as the sandbox's."""
+    rows = await connection.fetch(_sql("running_links"))
+    return {row["name"]: row["kind"] for row in rows}
+
+
 async def release_number(connection: asyncpg.Connection, number: str, sms: SmsSettings) -> str:
     """Take a number from its shop, and return it as stored. Raises a Refusal if no shop has it."""
     number = read_number(number, sms)

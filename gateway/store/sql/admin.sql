@@ -60,6 +60,12 @@ SET until = now()
 WHERE number = $1 AND until IS NULL
 RETURNING shop
 
+-- name: running_links
+-- Links that a living process runs, whatever these settings say: the sandbox, or another machine's.
+SELECT l.name, l.kind FROM link l, LATERAL (SELECT FROM link_state s
+  WHERE s.link = l.id AND s.updated > now() - interval '30 seconds' LIMIT 1) s
+WHERE l.kind = 'smpp'
+
 -- name: route_by_name
 SELECT id FROM route WHERE name = $1
 
