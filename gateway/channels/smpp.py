@@ -324,11 +324,13 @@ class SmppLink:
         self._call_for_more()
 
     def _call_for_more(self) -> None:
-        """Ask for messages when a good part of the room is free: claims in batches cost less than
-        one by one.
+        """Ask for messages when a good part of the window is free and half of what may be in hand
+        is gone: claims in batches cost less than one by one.
         """
         session = self._session
-        if session is not None and self.room() * 4 >= min(session.window, self._throttle.window):
+        if session is None or self._segments_waiting > self._meter.rate * IN_HAND_S / 2:
+            return
+        if self.room() * 4 >= min(session.window, self._throttle.window):
             self.on_room()
 
     def _on_closed(self, event: Closed) -> None:

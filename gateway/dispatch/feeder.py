@@ -110,10 +110,9 @@ class Feeder:
                 route.reserved -= room
 
     async def _claim(self, route: Route, count: int) -> None:
-        cursors = route.cursors
         flight = self._ids.next()
         self._flights.begin(flight)
-        positions = cursors.begin()
+        positions = route.begin_claim()
 
         async def claim(connection: asyncpg.Connection) -> list[asyncpg.Record]:
             await connection.execute(SQL["lock_route"], route.id)
@@ -134,7 +133,7 @@ class Feeder:
             self._flights.forget(flight)
             self._on_unknown()
             raise
-        cursors.end(count, (row["rank"] for row in rows))
+        route.end_claim(count, [row["rank"] for row in rows])
         if not rows:
             self._flights.forget(flight)
         elif self._may_write():

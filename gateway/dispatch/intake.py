@@ -46,6 +46,16 @@ SQL = load("dispatch")
 GROUP_MAX = 500
 """Messages in one commit: enough to share the sync, few enough not to hold the event loop."""
 
+GROUP_MIN = 50
+"""So many go at once where the link has no room, or so little, and its queue may end soon."""
+
+ROOM_WAITS = 10
+ROOM_WAIT_S = 0.001
+ROOM_PATIENCE = 5
+"""How often the writer looks for room, how long it waits in between, and how many looks in a row
+may find nothing changed.
+"""
+
 DEADLINE_S = 5.0
 """How long a commit may take before all who wait are told that nothing can be stored now."""
 
@@ -89,6 +99,7 @@ class Intake:
         self._deadline_s = deadline_s
         self._waiting: deque[Item] = deque()
         self._group: list[Item] = []
+        self._granted: tuple[Route | None, int] = (None, 0)
         self._is_stuck = False
         self._wake = asyncio.Event()
 
@@ -144,6 +155,7 @@ class Intake:
         loop = asyncio.get_running_loop()
         while True:
             await self._wake.wait()
+            await self._wait_for_room()
             self._group = self._take_group()
             if not self._group:
                 self._wake.clear()
@@ -155,14 +167,48 @@ class Intake:
                 watch.cancel()
                 self._is_stuck = False
 
+    async def _wait_for_room(self) -> None:
+        """Wait some milliseconds for a link that has its hands full, as long as it gets on.
+
+        What is queued costs more than what skips the queue: a queue that once begins under a load
+        that the direct way could carry would last as long as the load.
+        """
+        patience, seen = ROOM_PATIENCE, None
+        for _ in range(ROOM_WAITS):
+            if not self._waiting:
+                return
+            route = self._routes.get(self._waiting[0].message.route)
+            now = (route.direct_room(), route.backlog)
+            is_free = now[0] >= min(len(self._waiting), GROUP_MIN)
+            if is_free or route.link is None or route.backlog > GROUP_MAX:
+                return
+            patience = patience - 1 if now == seen else ROOM_PATIENCE
+            if not patience:
+                return
+            seen = now
+            await asyncio.sleep(ROOM_WAIT_S)
+
     def _take_group(self) -> list[Item]:
         """The next items that somebody still waits for."""
         group: list[Item] = []
-        while self._waiting and len(group) < GROUP_MAX:
+        most = GROUP_MAX
+        while self._waiting and len(group) < most:
             item = self._waiting.popleft()
             if not item.is_abandoned:
+                if not group:
+                    most = self._grant(self._routes.get(item.message.route))
                 group.append(item)
         return group
+
+    def _grant(self, route: Route) -> int:
+        """How many messages the next group may have, by the room of a route's link, which is kept
+        for them: it is an estimate that changes while they are judged.
+        """
+        room = min(route.direct_room(), GROUP_MAX)
+        self._granted = (route, room)
+        if room:
+            return room
+        return GROUP_MAX if route.backlog > GROUP_MAX else GROUP_MIN
 
     def _on_stuck(self) -> None:
         """A commit takes too long: nobody is kept waiting for it, and nobody joins them."""
@@ -308,6 +354,8 @@ class Intake:
         for id_, items in ready.items():
             route = self._routes.get(id_)
             link, room = route.link, route.direct_room()
+            if room and self._granted[0] is route:
+                room = max(room, self._granted[1])
             items.sort(key=_by_rank)
             direct = items[:room]
             if direct and link is not None:
@@ -348,7 +396,7 @@ class Intake:
             self._release(plan)
             self._on_unknown()
         for route, rank in plan.queued:
-            route.cursors.inserted(rank)
+            route.queued(rank)
             self._on_queued(route.id, rank)
             route.wake()
         waiting: dict[int, int] = {}

@@ -5,6 +5,7 @@ serve them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from math import inf
 from typing import Protocol
 
 from gateway.dispatch.flights import Outgoing
@@ -31,7 +32,18 @@ class Route:
     """One route as this node sees it. `link` is None where this node runs no link that serves it.
     """
 
-    __slots__ = ("cursors", "has_link", "id", "link", "name", "ranker", "reserved", "wake")
+    __slots__ = (
+        "_queued",
+        "backlog",
+        "cursors",
+        "has_link",
+        "id",
+        "link",
+        "name",
+        "ranker",
+        "reserved",
+        "wake",
+    )
 
     def __init__(self, id_: int, name: str, ranker: Ranker) -> None:
         self.id = id_
@@ -42,6 +54,28 @@ class Route:
         self.has_link = False
         self.reserved = 0
         self.wake: Wake = _nobody
+        self.backlog: float = inf
+        """How many messages this node's writer queued that no claim has taken, once a claim has
+        found the queue's end; until then nobody knows.
+        """
+        self._queued = 0
+
+    def queued(self, rank: int) -> None:
+        """This node's writer queued a message of this rank."""
+        self._queued += 1
+        self.backlog += 1
+        self.cursors.inserted(rank)
+
+    def begin_claim(self) -> list[int]:
+        """A claim begins; returns where, by lane. One at a time."""
+        self._queued = 0
+        return self.cursors.begin()
+
+    def end_claim(self, asked: int, ranks: list[int]) -> None:
+        """The claim of up to `asked` messages found these ranks."""
+        self.cursors.end(asked, ranks)
+        full = len(ranks) >= asked
+        self.backlog = max(self.backlog - len(ranks), 0) if full else self._queued
 
     def direct_room(self) -> int:
         """How many new messages may skip the queue: none while anything older may wait in it."""
