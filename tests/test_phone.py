@@ -62,7 +62,10 @@ def test_any_text_is_a_number_or_a_phone_error(text: str) -> None:
     assert normalize(number, "US", COUNTRIES) == number
 
 
-@pytest.mark.parametrize("text", ["12125550123", "+0125550123", "+1212555", "+1" * 9, "+1\uff121255501"])
+NOT_E164 = ["12125550123", "+0125550123", "+1212555", "+1" * 9, "+1\uff121255501"]
+
+
+@pytest.mark.parametrize("text", NOT_E164)
 def test_other_forms_are_not_e164(text: str) -> None:
     """A plus sign and 8 to 15 digits of ASCII, the first not 0."""
     assert not is_e164(text)

@@ -14,6 +14,7 @@ from typing import Any
 
 import asyncpg
 
+from gateway.dispatch.ranking import LANE_BITS, lane_of
 from gateway.dispatch.routes import Routes
 from gateway.errors import StoreDown
 from gateway.store.database import CONNECTION_ERRORS, Database
@@ -26,12 +27,8 @@ SQL = load("nodes")
 CHANNEL = "gateway_queue"
 GATHER_S = 0.01
 COUNT_S = 2.0
-
-_FAULTS: tuple[type[BaseException], ...] = (
-    StoreDown,
-    *CONNECTION_ERRORS,
-    asyncpg.PostgresError,
-)
+"""How often a node asks whether it is alone."""
+RETRY_S = 1.0
 
 _FAILURES: tuple[type[BaseException], ...] = (
     *CONNECTION_ERRORS,
@@ -56,13 +53,19 @@ class Notifier:
         """A message of this rank was committed to a route's queue."""
         if not self._has_company:
             return
-        key = (route, rank >> 60)
+        key = (route, rank >> LANE_BITS)
         if rank < self._lowest.get(key, rank + 1):
             self._lowest[key] = rank
             self._wake.set()
 
     async def run(self) -> None:
         """Send and listen, for ever."""
+        try:
+            await self._serve()
+        finally:
+            self._drop()
+
+    async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         counted = 0.0
         while True:
@@ -76,8 +79,8 @@ class Notifier:
                 await self._send(self._connection)
             except _FAILURES as error:
                 log.debug("notifications wait: %s", error)
-                self._connection = None
-                await asyncio.sleep(1.0)
+                self._drop()
+                await asyncio.sleep(RETRY_S)
             try:
                 async with asyncio.timeout(COUNT_S):
                     await self._wake.wait()
@@ -92,9 +95,15 @@ class Notifier:
             payloads = [f"{self._node} {route} {rank}" for (route, _), rank in lowest.items()]
             await connection.execute(SQL["notify"], CHANNEL, payloads)
 
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
     def _heard(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
         try:
             node, route_id, rank = map(int, str(payload).split())
+            lane_of(rank)
         except ValueError:
             return
         route = self._routes.get(route_id)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
@@ -155,7 +154,8 @@ class Database:
         self._arguments: dict[str, Any] | None = None
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
-        self.hot: weakref.WeakSet[HotConnection] = weakref.WeakSet()
+        self.hot: set[HotConnection] = set()
+        """Every hot connection there is, to be given up at the end."""
 
     async def connect(
         self, *, server_settings: dict[str, str] | None = None, **options: Any
@@ -209,5 +209,5 @@ class Database:
         if self._pool is not None:
             self._pool.terminate()
             self._pool = None
-        for connection in list(self.hot):
+        for connection in self.hot:
             connection.drop()
