@@ -13,6 +13,8 @@ from functools import lru_cache
 import phonenumbers
 from phonenumbers import PhoneNumberType, ValidationResult
 
+_NORTH_AMERICAN = re.compile(r"\+1[2-9][0-9]{2}[2-9][0-9]{6}")
+_BLOCK = len("+12125550")
 _E164 = re.compile(r"\+[1-9][0-9]{7,14}")
 _LONGEST = 40
 _REFUSED_TYPES = frozenset(
@@ -36,7 +38,20 @@ def normalize(text: str, region: str, countries: tuple[str, ...]) -> str:
     `region` reads national forms; `countries` (ISO 3166 two-letter codes) are those allowed. Raises
     PhoneError.
     """
-    return _normalize(text.strip(), region, countries)
+    number = text.strip()
+    if _NORTH_AMERICAN.fullmatch(number):
+        _check_block(number[:_BLOCK], countries)
+        return number
+    return _normalize(number, region, countries)
+
+
+@lru_cache(maxsize=65536)
+def _check_block(block: str, countries: tuple[str, ...]) -> None:
+    """Raise PhoneError unless the numbers of a block of a thousand may be texted.
+
+    The North American plan tells countries and types apart by the first seven digits at most.
+    """
+    _normalize(block + "123", "US", countries)
 
 
 @lru_cache(maxsize=65536)

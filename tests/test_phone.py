@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,6 +65,19 @@ def test_any_text_is_a_number_or_a_phone_error(text: str) -> None:
 
 
 NOT_E164 = ["12125550123", "+0125550123", "+1212555", "+1" * 9, "+1\uff121255501"]
+
+
+@given(st.from_regex(r"\+1[2-9][0-9]{2}[2-9][0-9]{6}", fullmatch=True))
+def test_the_fast_path_reads_as_the_slow_one_does(number: str) -> None:
+    """A number in E.164 form, and the same one written with a space."""
+    spaced = f"{number[:5]} {number[5:]}"
+    try:
+        slow = normalize(spaced, "US", COUNTRIES)
+    except PhoneError as error:
+        with pytest.raises(PhoneError, match=re.escape(str(error))):
+            normalize(number, "US", COUNTRIES)
+    else:
+        assert normalize(number, "US", COUNTRIES) == slow
 
 
 @pytest.mark.parametrize("text", NOT_E164)
