@@ -339,9 +339,11 @@ class Gateway:
             feeder.stop()
         try:
             async with asyncio.timeout_at(deadline):
+                # A claim under way brings its messages to the link, which gives them back.
+                await asyncio.gather(*(feeder.finished() for feeder in self._feeders))
                 await self._texts.drained()
         except TimeoutError:
-            log.warning("some texts from phones were not stored: their carriers send them again")
+            log.warning("the store is slow: what is under way is resolved at the next start")
         await asyncio.gather(*(link.drain(deadline) for link in self._links))
         try:
             async with asyncio.timeout_at(deadline + 1.0):

@@ -89,6 +89,7 @@ class SmppLink:
         self._session: Session | None = None
         self._sessions = 0
         self._is_bound = False
+        self._bound_since: float | None = None
         self._is_draining = False
         self._pump_timer: asyncio.TimerHandle | None = None
         self._ended = asyncio.Event()
@@ -235,11 +236,11 @@ class SmppLink:
                 self._set_state("standby")
                 await self._wait(1.0)
                 continue
-            began = self._loop.time()
+            self._bound_since = None
             error = await self._serve_once()
             if self._has_ended():
                 break
-            if self._loop.time() - began >= self._settings.stable_s:
+            if self._has_lasted():
                 failures = 0
             failures += 1
             delay_s = backoff_s(
@@ -250,6 +251,11 @@ class SmppLink:
             await self._wait(delay_s)
         await self._lease.release()
         self._set_state("stopped")
+
+    def _has_lasted(self) -> bool:
+        """Whether the last bind stood long enough for the next to be tried at once."""
+        since = self._bound_since
+        return since is not None and self._loop.time() - since >= self._settings.stable_s
 
     def _on_lease_lost(self) -> None:
         log.warning("link %s: another node has its bind", self.name)
@@ -282,7 +288,8 @@ class SmppLink:
             connection = await connect(
                 settings.host, settings.port, session, self._on_events, on_writable=self._pump
             )
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, ValueError) as error:
+            # ValueError: a host that no name server could be asked for, such as `a..example`.
             return f"no connection to {settings.host}:{settings.port}: {error or 'no answer'}"
         self._session, self._connection = session, connection
         session.bind(
@@ -309,6 +316,7 @@ class SmppLink:
                 self._on_received(event.message)
             elif isinstance(event, Bound):
                 self._is_bound = True
+                self._bound_since = self._loop.time()
                 self._texts.session_began(self.id, self._sessions)
                 self._receipts.bound(self.id)
                 self._set_state("up")

@@ -67,6 +67,8 @@ class Feeder:
         self._on_unknown = on_unknown
         self._wake = asyncio.Event()
         self._is_stopping = False
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
         for route in serves:
             route.link = link
             route.has_link = True
@@ -87,12 +89,19 @@ class Feeder:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            self._is_idle.clear()
             try:
                 await self._feed()
             except (StoreDown, Fenced) as error:
                 log.warning("link %s: nothing can be claimed: %s", self._link.name, error)
                 await asyncio.sleep(_RETRY_S)
                 self._wake.set()
+            finally:
+                self._is_idle.set()
+
+    async def finished(self) -> None:
+        """Wait until no claim is under way. After `stop` none begins."""
+        await self._is_idle.wait()
 
     async def _feed(self) -> None:
         """Claim until the link is full or its routes are empty."""

@@ -233,9 +233,10 @@ class Intake:
     def _refuse_all(self, group: Sequence[Item]) -> None:
         """Answer a group, and what waits behind it, that nothing can be stored now."""
         refusal = _unavailable()
-        for item in (*group, *self._waiting):
+        # Answering a post may bring the next one of its connection: that one waits anew.
+        waiting, self._waiting = self._waiting, deque()
+        for item in (*group, *waiting):
             item.settle(refusal)
-        self._waiting.clear()
 
     # Before the commit ----------------------------------------------------------------------------
 
