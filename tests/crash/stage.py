@@ -336,18 +336,29 @@ class Client:
         await self._session.close()
 
 
-def send_signal(pids: list[int], number: signal.Signals) -> None:
-    """Signal each of them."""
-    for pid in pids:
-        os.kill(pid, number)
-
-
-def server_pids(stage: Stage) -> list[int]:
-    """The postmaster and its children."""
+@contextmanager
+def hanging_database(stage: Stage) -> Iterator[None]:
+    """PostgreSQL takes connections and statements, and answers none of them."""
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("the server's processes are looked for in /proc")
     server = SeenServer(stage.folder).server_pid()
-    found = [server]
+    os.kill(server, signal.SIGSTOP)  # first, so that it has no further children
+    stopped = [server, *_children(server)]
+    for pid in stopped:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in stopped:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def _children(parent: int) -> list[int]:
+    found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if (entry / "stat").read_text().rpartition(")")[2].split()[1] == str(server):
+            if (entry / "stat").read_text().rpartition(")")[2].split()[1] == str(parent):
                 found.append(int(entry.name))
     return found

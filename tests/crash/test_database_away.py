@@ -12,7 +12,7 @@ import pytest
 
 from gateway.model import State
 from tests.crash.load import Load, judge, repeats, seeded
-from tests.crash.stage import DEADLINE_S, Stage, eventually, send_signal, server_pids, staged
+from tests.crash.stage import DEADLINE_S, Stage, eventually, hanging_database, staged
 from tests.store.folders import SeenServer
 
 pytestmark = pytest.mark.crash
@@ -58,9 +58,7 @@ async def test_a_database_that_hangs_costs_a_503_in_time_and_nothing_more() -> N
         smsc.behaviour.has_receipts = False
         await load.post(process.url, 10)
         await stage.drained()
-        pids = server_pids(stage)
-        send_signal(pids, signal.SIGSTOP)
-        try:
+        with hanging_database(stage):
             answers = asyncio.gather(
                 smsc.deliver("12125550100", "12125550170", "Is it ready?", timeout_s=DEADLINE_S),
                 smsc.receipt(smsc.received[0].message_id, timeout_s=DEADLINE_S),
@@ -68,8 +66,6 @@ async def test_a_database_that_hangs_costs_a_503_in_time_and_nothing_more() -> N
             statuses = [await load.post_one(process.url) for _ in range(2)]
             assert statuses == [503, 503]
             assert smsc.deliveries == 0
-        finally:
-            send_signal(pids, signal.SIGCONT)
 
         async def is_accepted() -> bool:
             return await load.post_one(process.url) == 202
@@ -121,13 +117,9 @@ async def test_nodes_do_not_take_each_other_for_dead_when_the_database_was_away(
         smsc.behaviour.is_silent = True
         await load.post(nodes[0].url, 6)
         await smsc.wait_until(lambda: smsc.submits >= 6)
-        pids = server_pids(stage)
-        send_signal(pids, signal.SIGSTOP)
-        try:
+        with hanging_database(stage):
             statuses = [await load.post_one(nodes[0].url) for _ in range(2)]
             assert statuses == [503, 503]
-        finally:
-            send_signal(pids, signal.SIGCONT)
         for node in nodes:
             await eventually(partial(_is_ready, stage, node.url), "the node accepts again")
         smsc.drop_all()

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from tests.crash.load import Load, judge, repeats, seeded
-from tests.crash.stage import send_signal, server_pids, staged
+from tests.crash.stage import hanging_database, staged
 
 pytestmark = pytest.mark.crash
 
@@ -85,15 +85,11 @@ async def test_a_database_that_hangs_does_not_keep_a_process_that_is_told_to_sto
         process = await stage.start()
         load.begin(process.url)
         await stage.smsc.wait_for_count(50)
-        pids = server_pids(stage)
-        send_signal(pids, signal.SIGSTOP)
-        try:
+        with hanging_database(stage):
             process.signal(signal.SIGTERM)
             began = asyncio.get_running_loop().time()
             assert await process.ended() == 0, process.said()
             print(asyncio.get_running_loop().time() - began)
-        finally:
-            send_signal(pids, signal.SIGCONT)
         await load.end()
         await stage.without_backends()
         process = await stage.start()
