@@ -72,6 +72,7 @@ class HttpSettings(Section, frozen=True):
     body_max_bytes: Annotated[int, Meta(ge=1_024, le=16_777_216)] = 65_536
     batch_max_bytes: Annotated[int, Meta(ge=1_024, le=268_435_456)] = 16_777_216
     batch_max_items: Annotated[int, Meta(ge=1, le=100_000)] = 10_000
+    batches_at_once: Annotated[int, Meta(ge=1, le=1_000)] = 4
     waiting_posts_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 20_000
     commit_timeout_s: Seconds = 10.0
 

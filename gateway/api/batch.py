@@ -8,6 +8,8 @@ milliseconds, so that other requests and the links never wait for a batch.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -36,6 +38,8 @@ from gateway.errors import Fault, Refusal
 
 SLICE_S = 0.003
 """How long a batch may hold the event loop at a time."""
+TURN_WAIT_S = 1.0
+"""How long a batch waits for its turn to be read before it is refused."""
 _LOOKS = 8
 """Items between two looks at the clock."""
 
@@ -104,6 +108,8 @@ class _Batch:
     items: list[msgspec.Raw]
     pace: _Pace = field(default_factory=_Pace)
     results: list[bytes] = field(default_factory=list)
+    refused: list[tuple[int, int, Idempotency, Refusal]] = field(default_factory=list)
+    """Index, shop, key and refusal of what is answered as before if it was posted before."""
     drafts: list[Draft] = field(default_factory=list)
     keys: list[Idempotency | None] = field(default_factory=list)
     indexes: list[int] = field(default_factory=list)
@@ -114,27 +120,58 @@ class _Batch:
 
 async def create(context: ApiContext, caller: Caller, request: web.Request) -> web.Response:
     """Accept many messages: those accepted are durable when this answers."""
-    http = context.settings.http
-    body = await read_body(request, http.batch_max_bytes)
-    header = request.headers.get(KEY_HEADER)
-    batch = await _split(context, caller, body, header)
-    batch.results = [b""] * len(batch.items)
-    for index in range(len(batch.items)):
-        await _draft(batch, index)
-        await batch.pace.step()
-    if batch.drafts:
-        accepting = context.intake.accept(batch.drafts, batch.keys)
-        outcomes = await context.deadline.keep(accepting)
-        for index, draft, outcome in zip(batch.indexes, batch.drafts, outcomes, strict=True):
-            _put(batch, index, outcome, draft)
-            await batch.pace.step()
-    is_replay = batch.replays == len(batch.items)
+    async with _turn(context):
+        batch = await _read(context, caller, request)
+    await context.deadline.keep(_store(batch))
+    is_replay = batch.replays == len(batch.results)
     return web.Response(
         body=b'{"results":[' + b",".join(batch.results) + b"]}",
         status=202,
         content_type="application/json",
         headers={"Idempotent-Replayed": "true"} if is_replay else None,
     )
+
+
+@asynccontextmanager
+async def _turn(context: ApiContext) -> AsyncIterator[None]:
+    """Let few batches at a time be in memory as they came. Raises Refusal `unavailable`."""
+    try:
+        async with asyncio.timeout(TURN_WAIT_S):
+            await context.batches.acquire()
+    except TimeoutError:
+        detail = "As many batches are being read as may be at a time."
+        raise Refusal("unavailable", detail, retry_after_s=2) from None
+    try:
+        yield
+    finally:
+        context.batches.release()
+
+
+async def _read(context: ApiContext, caller: Caller, request: web.Request) -> _Batch:
+    """The batch, its items made drafts or refused; what came over the network is dropped."""
+    body = await read_body(request, context.settings.http.batch_max_bytes)
+    batch = await _split(context, caller, body, request.headers.get(KEY_HEADER))
+    batch.results = [b""] * len(batch.items)
+    for index in range(len(batch.items)):
+        _draft(batch, index)
+        await batch.pace.step()
+    batch.items = []
+    return batch
+
+
+async def _store(batch: _Batch) -> None:
+    """Give every item its result: from the first answer under its key, or from the writer."""
+    intake = batch.context.intake
+    if batch.refused:
+        earlier = await intake.replays([(shop, key) for _, shop, key, _ in batch.refused])
+        for (index, _, _, refusal), outcome in zip(batch.refused, earlier, strict=True):
+            _put(batch, index, refusal if outcome is None else outcome)
+            await batch.pace.step()
+    if batch.drafts:
+        outcomes = await intake.accept(batch.drafts, batch.keys)
+        for index, draft, outcome in zip(batch.indexes, batch.drafts, outcomes, strict=True):
+            _put(batch, index, outcome, draft)
+            await batch.pace.step()
 
 
 async def _split(context: ApiContext, caller: Caller, body: Body, header: str | None) -> _Batch:
@@ -189,7 +226,7 @@ def _defaults(raw: msgspec.Raw | None, faults: list[Fault]) -> dict[str, Any]:
     return plain
 
 
-async def _draft(batch: _Batch, index: int) -> None:
+def _draft(batch: _Batch, index: int) -> None:
     """Make one item a draft, or its result a problem."""
     prefix = f"messages[{index}]."
     context = batch.context
@@ -205,8 +242,11 @@ async def _draft(batch: _Batch, index: int) -> None:
         require_quota(context, shop, more)
         draft = context.acceptance.draft(shop, wanted, context.now_ms())
     except Refusal as refusal:
-        earlier = None if key is None else await context.intake.replay(shop.id, key)
-        _put(batch, index, _located(refusal, prefix) if earlier is None else earlier)
+        told = _located(refusal, prefix)
+        if key is None:
+            _put(batch, index, told)
+        else:
+            batch.refused.append((index, shop.id, key, told))
         return
     batch.more[shop.id] = more + 1
     batch.drafts.append(draft)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -42,6 +43,9 @@ class ApiContext:
     now_ms: Callable[[], int] = field(default=wall_ms)
     deadline: Deadline = field(init=False)
     """Keeps those who wait for a commit from waiting for ever."""
+    batches: asyncio.Semaphore = field(init=False)
+    """Turns of those that read a batch."""
 
     def __post_init__(self) -> None:
+        self.batches = asyncio.Semaphore(self.settings.http.batches_at_once)
         self.deadline = Deadline(self.settings.http.commit_timeout_s)

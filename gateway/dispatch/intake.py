@@ -30,7 +30,7 @@ from gateway.dispatch.group import (
     Waiter,
     arguments,
 )
-from gateway.dispatch.routes import Routes
+from gateway.dispatch.routes import Route, Routes
 from gateway.errors import Fault, Fenced, Refusal, StoreDown
 from gateway.ids import IdSource, wall_ms
 from gateway.model import Place
@@ -55,6 +55,9 @@ ROOM_PATIENCE = 5
 """How often the writer looks for room, how long it waits in between, and how many looks in a row
 may find nothing changed.
 """
+
+KEYS_MAX = 2_000
+"""Keys that one statement looks up."""
 
 DEADLINE_S = 5.0
 """How long a commit may take before all who wait are told that nothing can be stored now."""
@@ -143,12 +146,24 @@ class Intake:
         """The first answer given under this key, a Refusal if it was to another request, or None if
         the key is new.
         """
+        return (await self.replays([(shop, key)]))[0]
+
+    async def replays(self, asked: Sequence[tuple[int, Idempotency]]) -> list[Outcome | None]:
+        """`replay` for many shops and keys at once. A store that does not answer in time refuses
+        them all as `unavailable`.
+        """
+        known: dict[tuple[int, str], asyncpg.Record] = {}
         try:
             async with asyncio.timeout(self._deadline_s):
-                rows = await self._connection.fetch(SQL["find_keys"], [shop], [key.key])
+                for start in range(0, len(asked), KEYS_MAX):
+                    part = asked[start : start + KEYS_MAX]
+                    shops, keys = [shop for shop, _ in part], [key.key for _, key in part]
+                    rows = await self._connection.fetch(SQL["find_keys"], shops, keys)
+                    known |= {(row["shop"], row["key"]): row for row in rows}
         except (StoreDown, TimeoutError):
-            return _unavailable()
-        return _replayed(rows[0], key) if rows else None
+            return [_unavailable() for _ in asked]
+        found = [(known.get((shop, key.key)), key) for shop, key in asked]
+        return [None if row is None else _replayed(row, key) for row, key in found]
 
     async def run(self) -> None:
         """Commit groups, for ever."""

@@ -96,6 +96,8 @@ class MemoryIntake:
         self.answers: dict[tuple[int, str], tuple[bytes, bytes]] = {}
         self.room = 20_000
         self.is_store_down = False
+        self.is_silent = False
+        self.looks = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def require_room(self, messages: int) -> None:
@@ -136,6 +138,13 @@ class MemoryIntake:
             self.answers[draft.shop.id, key.key] = (key.fingerprint, told)
         self.accepted.append(draft)
         return Accepted(told)
+
+    async def replays(self, asked: Sequence[tuple[int, Idempotency]]) -> list[Outcome | None]:
+        """The first answer under each key, in one look."""
+        self.looks += 1
+        if self.is_silent:
+            await asyncio.Event().wait()
+        return [await self.replay(shop, key) for shop, key in asked]
 
     async def replay(self, shop: int, key: Idempotency) -> Outcome | None:
         """The first answer under this key."""

@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
+from gateway.api import batch
+from gateway.api.deadline import Deadline
 from tests.api.fixtures import ADMIN_KEY, Api
 
 TEXT = "Your gown is ready for pickup."
@@ -132,3 +136,45 @@ async def test_others_get_their_turn_while_a_batch_is_read(api: Api) -> None:
     counting.cancel()
     assert status == 202
     assert turns > 20
+
+
+async def test_refused_items_are_looked_up_together(api: Api) -> None:
+    """What would be refused now is answered as before, after one look at all keys."""
+    header = {"Idempotency-Key": "8d1f"}
+    _, first, _ = await send(api, {"messages": [item(1), item(2)]}, headers=header)
+    api.depths.waits[1] = 100
+    messages = [item(1), item(2), item(3)]
+    status, told, _ = await send(api, {"messages": messages}, headers=header)
+    assert status == 202
+    assert [r.get("id") for r in told["results"]] == [*(r["id"] for r in first["results"]), None]
+    assert told["results"][2]["problem"]["type"] == "/problems/over-limit"
+    assert api.intake.looks == 1
+
+
+async def test_a_silent_store_refuses_the_batch_in_time(api: Api) -> None:
+    """However many keys would have to be looked up, the commit's deadline holds for all of them."""
+    api.context.deadline = Deadline(0.01)
+    api.depths.waits[1] = 100
+    api.intake.is_silent = True
+    messages = [item(n) for n in range(50)]
+    header = {"Idempotency-Key": "8d1f"}
+    status, told, headers = await send(api, {"messages": messages}, headers=header)
+    assert (status, told["type"]) == (503, "/problems/unavailable")
+    assert "Retry-After" in headers
+
+
+async def test_few_batches_are_read_at_a_time(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One beyond `batches_at_once` is told to come later; when one is through, the next is read."""
+    monkeypatch.setattr(batch, "TURN_WAIT_S", 0.01)
+    api.context.batches = asyncio.Semaphore(1)
+    await api.context.batches.acquire()
+    status, told, headers = await send(api, {"messages": [item()]})
+    assert (status, told["type"]) == (503, "/problems/unavailable")
+    assert int(headers["Retry-After"]) > 0
+    api.context.batches.release()
+    for _ in range(2):
+        status, _, _ = await send(api, {"messages": [item()]})
+        assert status == 202
+    status, _, _ = await send(api, {"messages": []})
+    assert status == 400
+    assert not api.context.batches.locked()

@@ -179,6 +179,24 @@ async def test_the_same_key_and_request_get_the_first_answer(database: ConnectPa
         assert len(await node.rows("SELECT id FROM message")) == 1
 
 
+async def test_many_keys_are_looked_up_together(
+    database: ConnectParameters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the order of the question, each for its own shop, however many statements it takes."""
+    monkeypatch.setattr(intake_module, "KEYS_MAX", 2)
+    async with stage(database) as node:
+        keys = [Idempotency(f"key-{n}", b"same") for n in range(4)]
+        (first,) = await node.post(node.draft(), keys=(keys[2],))
+        other = Idempotency("key-2", b"other")
+        asked = [*((1, key) for key in keys), (2, keys[2]), (1, other)]
+        found = await node.intake.replays(asked)
+        assert isinstance(first, Accepted)
+        replayed = Accepted(first.answer, is_replay=True)
+        assert found[:5] == [None, None, replayed, None, None]
+        assert isinstance(found[5], Refusal)
+        assert found[5].type == "key-reused"
+
+
 async def test_the_same_key_for_another_request_is_refused(database: ConnectParameters) -> None:
     """And names the field."""
     async with stage(database) as node:
