@@ -17,6 +17,7 @@ from gateway.dispatch.early import Early
 from gateway.dispatch.outcomes import columns
 from gateway.ids import IdSource, wall_ms
 from gateway.model import FINAL, FINAL_EVENTS, EventKind, State, fold
+from gateway.store.database import HotConnection
 from gateway.store.queries import load
 
 SQL = load("receipts")
@@ -136,8 +137,30 @@ class Matching:
 
     # Writing --------------------------------------------------------------------------------------
 
+    async def commit(self, connection: HotConnection) -> dict[State, int]:
+        """Write it all in one transaction; returns how many segments got which state."""
+        if self._is_plain():
+            return await self._deliver(connection)
+        return await connection.transact(self.write)
+
+    def _is_plain(self) -> bool:
+        """Whether all there is to write is that messages of one segment were delivered."""
+        return (
+            list(self._settled) == [(State.DELIVERED, None)]
+            and not (self._events or self.kept or self.dropped)
+            and all(segments == 1 for _, segments in self._owners.values())
+        )
+
+    async def _deliver(self, connection: HotConnection) -> dict[State, int]:
+        rows = [
+            (id_, segment, self._owners[id_][0], self.ids.next())
+            for id_, segment in self._settled[State.DELIVERED, None]
+        ]
+        told = await connection.fetch(SQL["deliver"], *columns(rows), wall_ms())
+        return {State.DELIVERED: told[0]["count"]}
+
     async def write(self, connection: asyncpg.Connection) -> dict[State, int]:
-        """Write it all in the caller's transaction; returns how many segments got which state."""
+        """The same in the caller's transaction."""
         counts: dict[State, int] = {}
         settled: set[Key] = set()
         now_ms = wall_ms()

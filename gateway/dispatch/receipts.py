@@ -215,7 +215,7 @@ class Receipts:
         if matching.kept:
             matching.give_up(self._early.excess(link, len(matching.kept)))
         if matching:
-            counts = await self._connection.transact(matching.write)
+            counts = await matching.commit(self._connection)
             for state, count in counts.items():
                 self._on_final(link, state, count)
         self._remember(matching)

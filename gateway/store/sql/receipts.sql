@@ -20,6 +20,25 @@ WHERE ctid = ANY (ARRAY(
                   FOR UPDATE) x))
 RETURNING id, segment
 
+-- name: deliver
+-- The same for messages of one segment that were delivered, with their events: what nearly all
+-- receipts say, in one statement.
+WITH k AS (
+  SELECT x.ctid AS row, u.event, u.shop
+  FROM unnest($1::int8[], $2::int2[], $3::int4[], $4::int8[]) u(id, segment, shop, event),
+       LATERAL (SELECT s.ctid FROM status s
+                WHERE s.id = u.id AND s.segment = u.segment AND s.state IN (4, 11)
+                FOR UPDATE) x
+), s AS (
+  UPDATE status SET state = 5, done_ms = $5::int8, error = NULL
+  FROM k WHERE status.ctid = k.row
+  RETURNING status.id, status.segment, k.shop, k.event
+), e AS (
+  INSERT INTO event (message, id, shop, kind, segment, at_ms)
+  SELECT id, event, shop, 1, segment, $5::int8 FROM s
+)
+SELECT count(*) AS count FROM s
+
 -- name: sibling_states
 -- All segments of messages that have several, locked, to fold the message's state from.
 SELECT s.id, s.segment, s.state
