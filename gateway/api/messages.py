@@ -13,7 +13,7 @@ from gateway.api.context import ApiContext
 from gateway.api.decoding import Body, BodyReader, Misfit, read_body
 from gateway.api.endpoints import Endpoint, json_answer
 from gateway.api.problems import invalid
-from gateway.dispatch.acceptance import Draft, answer, iso, settle_draft
+from gateway.dispatch.acceptance import Draft, answer, choose_sender, iso, settle_draft
 from gateway.dispatch.intake import Idempotency
 from gateway.dispatch.request import SendRequest
 from gateway.errors import Fault, Refusal
@@ -221,6 +221,7 @@ async def preview(context: ApiContext, caller: Caller, request: web.Request) -> 
     shop, _ = whose(context, caller, wanted, header)
     draft = context.acceptance.draft(shop, wanted, context.now_ms())
     alerts, number = await _known(context.database, draft)
+    choose_sender(draft, number)
     settle_draft(
         draft,
         alerts,
