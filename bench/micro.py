@@ -127,30 +127,30 @@ async def store(site: Site) -> dict[str, float]:
     ids = IdSource(1023)
     now = wall_ms()
 
-    def status() -> list[list[Any]]:
-        rows = [
-            (ids.next(), 0, 1, int(State.FAILED), 1, now, now, None, "refused") for _ in range(_GROUP)
+    def status() -> list[tuple[Any, ...]]:
+        return [
+            (ids.next(), 0, 1, int(State.FAILED), 1, now, now, None, "refused")
+            for _ in range(_GROUP)
         ]
-        return [list(column) for column in zip(*rows, strict=True)]
 
     def events(messages: list[Any]) -> list[list[Any]]:
         rows = [(id_, ids.next(), 1, 3, 0, now, '{"reason": "refused"}') for id_ in messages]
         return [list(column) for column in zip(*rows, strict=True)]
 
     async def without() -> None:
-        await connection.fetch(sql["flush"], *status(), [], [], [], [])
+        await connection.fetch(sql["flush"], status(), [], [], [], [])
 
     async def alone() -> None:
         async def work(c: Any) -> None:
-            await c.fetch(sql["flush"], *status(), [], [], [], [])
+            await c.fetch(sql["flush"], status(), [], [], [], [])
 
         await connection.transact(work)
 
     async def together() -> None:
         async def work(c: Any) -> None:
-            columns = status()
-            await c.fetch(sql["flush"], *columns, [], [], [], [])
-            await c.execute(sql["add_events"], *events(columns[0]))
+            rows = status()
+            await c.fetch(sql["flush"], rows, [], [], [], [])
+            await c.execute(sql["add_events"], *events([row[0] for row in rows]))
 
         await connection.transact(work)
 

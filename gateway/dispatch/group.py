@@ -121,39 +121,47 @@ class Plan:
 
 def arguments(group: Sequence[Item], plan: Plan, node: int, epoch: int) -> list[object]:
     """What the statement that commits a group is given."""
-    messages = [item.message for item in group]
     return [
-        [m.id for m in messages],
-        [m.shop for m in messages],
-        [m.route for m in messages],
-        [m.rank for m in messages],
-        [m.place for m in messages],
-        [m.channel for m in messages],
-        [m.category for m in messages],
-        [m.encoding for m in messages],
-        [m.segments for m in messages],
-        [m.due_ms for m in messages],
-        [m.expires_ms for m in messages],
-        [m.parent for m in messages],
-        [m.sender for m in messages],
-        [m.target for m in messages],
-        [m.body for m in messages],
-        [m.reference for m in messages],
-        [m.source for m in messages],
-        [m.reason for m in messages],
+        [_row(item.message) for item in group],
         wall_ms(),
         node,
         epoch,
         [direct.flight for direct in plan.direct],
         [direct.route.id for direct in plan.direct],
         [direct.link.id for direct in plan.direct],
-        *_contacts(group),
+        _contacts(group),
         *_keys(group),
     ]
 
 
-def _contacts(group: Sequence[Item]) -> list[list[object]]:
-    """The contacts that requests described, one row a phone: the last word counts."""
+def _row(m: Message) -> tuple[object, ...]:
+    """A row of `message`, its columns in the order of the table."""
+    return (
+        m.id,
+        m.shop,
+        m.route,
+        m.rank,
+        m.place,
+        m.channel,
+        m.category,
+        m.encoding,
+        m.segments,
+        m.due_ms,
+        m.expires_ms,
+        m.parent,
+        m.sender,
+        m.target,
+        m.body,
+        m.reference,
+        m.source,
+        m.reason,
+    )
+
+
+def _contacts(group: Sequence[Item]) -> list[tuple[object, ...]]:
+    """The contacts that requests described, as rows of `contact`, one a phone: the last word
+    counts. The number is not theirs to say.
+    """
     rows: dict[tuple[int, str], tuple[object, ...]] = {}
     for item in group:
         contact = item.draft.contact
@@ -167,9 +175,10 @@ def _contacts(group: Sequence[Item]) -> list[list[object]]:
                 contact.name,
                 contact.time_zone,
                 item.draft.alerts,
+                None,
             )
     # In one order on every node: two writers then never wait for each other's rows.
-    return columns([rows[key] for key in sorted(rows)], 7)
+    return [rows[key] for key in sorted(rows)]
 
 
 def _keys(group: Sequence[Item]) -> list[list[object]]:

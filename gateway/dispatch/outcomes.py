@@ -44,12 +44,12 @@ async def write(connection: HotConnection, outcomes: Outcomes) -> None:
     if outcomes.events or outcomes.left or outcomes.doubt:
         await connection.transact(lambda inner: _write(inner, outcomes))
     else:
-        await connection.fetch(SQL["flush"], *_flush_columns(outcomes))
+        await connection.fetch(SQL["flush"], *_flush_arguments(outcomes))
 
 
 async def _write(connection: asyncpg.Connection, outcomes: Outcomes) -> None:
     moved = await _moved_before(connection, outcomes.left)
-    await connection.execute(SQL["flush"], *_flush_columns(outcomes))
+    await connection.execute(SQL["flush"], *_flush_arguments(outcomes))
     landed = set(outcomes.landed)
     for name, rows in (
         ("leave_flights", [pair for pair in outcomes.left if pair[0] not in landed]),
@@ -74,9 +74,9 @@ async def _moved_before(
     return {message for flight, message in left if message not in flying.get(flight, ())}
 
 
-def _flush_columns(outcomes: Outcomes) -> list[Any]:
+def _flush_arguments(outcomes: Outcomes) -> list[Any]:
     return [
-        *columns(outcomes.status, 9),
+        outcomes.status,
         outcomes.landed,
         *columns(outcomes.presents, 3),
     ]

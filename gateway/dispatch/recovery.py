@@ -108,7 +108,7 @@ class Recovery:
         for row in rows:
             self._decide(row, decided)
         if decided.status:
-            await connection.execute(SQL["flush"], *columns(decided.status), [], [], [], [])
+            await connection.execute(SQL["flush"], decided.status, [], [], [], [])
         for name, items in (
             ("requeue", decided.queue),
             ("add_events", decided.events),
