@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import asyncpg
+
 from config.settings import Settings
 from gateway.api.context import ApiContext
 from gateway.api.server import ApiServer
@@ -51,6 +53,8 @@ MAIL = "mail"
 
 CLAIM_CONNECTIONS = 4
 """Connections that the links share to claim: a claim takes a millisecond, and links may be many."""
+
+_STORE_ERRORS = (StoreDown, Fenced, asyncpg.PostgresError)
 
 SWEEP_S = 5.0
 DRAIN_S = 5.0
@@ -241,12 +245,18 @@ class Gateway:
 
     async def _sweep_texts(self) -> None:
         """Deliver long texts that stay incomplete, every few seconds."""
+        failed = ""
         while True:
             await asyncio.sleep(SWEEP_S)
             try:
                 await self._texts.sweep(wall_ms())
+                failed = ""
             except (StoreDown, Fenced) as error:
                 log.debug("the sweep of incomplete texts waits: %s", error)
+            except asyncpg.PostgresError as error:
+                if error.sqlstate != failed:
+                    log.error("incomplete texts could not be swept: %s", error.sqlstate)
+                failed = error.sqlstate
 
     def _add_link(self, link: SmppLink | MailLink, route: int) -> None:
         feeder = Feeder(
@@ -361,7 +371,7 @@ class Gateway:
         task = asyncio.create_task(work, name=name)
         self._tasks.append(task)
         await asyncio.wait([task], timeout=LAST_S)
-        if not task.done() or isinstance(task.exception(), (StoreDown, Fenced)):
+        if not task.done() or isinstance(task.exception(), _STORE_ERRORS):
             log.warning("the store does not answer: %s is left out", name)
         else:
             task.result()

@@ -9,6 +9,8 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
+import asyncpg
+
 from gateway.channels.link import LinkState
 from gateway.errors import StoreDown
 from gateway.store.database import Database
@@ -41,6 +43,8 @@ class LinkStates:
         self._links = links
         self._node = node
         self._written: dict[int, LinkState] = {}
+        self._failed: dict[int, str] = {}
+        """SQLSTATE of the last error of a link, which is told once."""
 
     async def run(self) -> None:
         """Write what changed, for ever."""
@@ -74,4 +78,10 @@ class LinkStates:
             except StoreDown as error:
                 log.debug("link states wait: %s", error)
                 return
+            except asyncpg.PostgresError as error:
+                if error.sqlstate != self._failed.get(link.id):
+                    log.error("the state of link %s is not written: %s", link.name, error.sqlstate)
+                self._failed[link.id] = error.sqlstate
+                continue
             self._written[link.id] = state
+            self._failed.pop(link.id, None)

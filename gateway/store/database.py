@@ -45,7 +45,11 @@ CONNECTION_ERRORS: tuple[type[BaseException], ...] = (
 )
 """Errors that say nothing about the statement: connect again, and try again."""
 
-_ROLLED_BACK = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_ROLLED_BACK = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+)
 """PostgreSQL chose this transaction to give way to another: nothing of it is left, do it again."""
 
 _ROW_ERRORS = ("22", "23", "54")
@@ -76,6 +80,15 @@ def storable(text: str) -> str:
     if text.isascii() and "\0" not in text:
         return text
     return text.encode("utf-8", "replace").decode().replace("\0", " ")
+
+
+async def _give_way(attempt: int) -> None:
+    """Wait a moment, longer each time, before a transaction is done again."""
+    await asyncio.sleep(0.01 * 2**attempt * random.random())  # noqa: S311
+
+
+def _outvoted() -> StoreDown:
+    return StoreDown("PostgreSQL: another transaction always took precedence")
 
 
 class HotConnection:
@@ -121,11 +134,11 @@ class HotConnection:
                 try:
                     return await work(connection)
                 except _ROLLED_BACK:
-                    await asyncio.sleep(0.01 * 2**attempt * random.random())  # noqa: S311
+                    await _give_way(attempt)
                 except CONNECTION_ERRORS as error:
                     self.drop()
                     raise StoreDown(f"PostgreSQL: {error or type(error).__name__}") from error
-            raise StoreDown("PostgreSQL: another transaction always took precedence")
+            raise _outvoted()
 
     async def _get(self) -> asyncpg.Connection:
         connection = self._connection
@@ -188,17 +201,21 @@ class Database:
 
     async def run(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         """Run `work` in one transaction on a connection with PostgreSQL's own plans: reports and
-        administration.
+        administration. Again from its start if PostgreSQL chose it to give way.
 
         Raises StoreDown if the connection fails; whether the transaction took effect is then
         unknown.
         """
         pool = await self._get_pool()
-        try:
-            async with pool.acquire(timeout=10) as connection, connection.transaction():
-                return await work(cast("asyncpg.Connection", connection))
-        except CONNECTION_ERRORS as error:
-            raise StoreDown(f"PostgreSQL: {error or type(error).__name__}") from error
+        for attempt in range(_ATTEMPTS):
+            try:
+                async with pool.acquire(timeout=10) as connection, connection.transaction():
+                    return await work(cast("asyncpg.Connection", connection))
+            except _ROLLED_BACK:
+                await _give_way(attempt)
+            except CONNECTION_ERRORS as error:
+                raise StoreDown(f"PostgreSQL: {error or type(error).__name__}") from error
+        raise _outvoted()
 
     async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
         """One statement by `run`."""

@@ -42,8 +42,9 @@ async def test_a_broken_connection_is_told_and_replaced(database: ConnectParamet
         assert (await hot.fetch("SELECT 1"))[0][0] == 1
 
 
+@pytest.mark.parametrize("is_hot", [True, False])
 async def test_a_transaction_that_loses_a_deadlock_is_done_again(
-    database: ConnectParameters,
+    database: ConnectParameters, is_hot: bool
 ) -> None:
     """Nothing of it had been done: its caller need not know."""
     async with opened(database) as store:
@@ -67,14 +68,36 @@ async def test_a_transaction_that_loses_a_deadlock_is_done_again(
 
             return work
 
-        one, two = HotConnection(store, "one"), HotConnection(store, "two")
-        await asyncio.gather(
-            one.transact(both("a", 1, 2)),
-            two.transact(both("b", 2, 1)),
-        )
+        one, two = store.run, store.run
+        if is_hot:
+            one, two = (HotConnection(store, name).transact for name in ("one", "two"))
+        await asyncio.gather(one(both("a", 1, 2)), two(both("b", 2, 1)))
         assert attempts == 3
         rows = await store.fetch("SELECT by FROM pair")
         assert [sorted(row["by"]) for row in rows] == [["a", "b"], ["a", "b"]]
+
+
+async def test_a_transaction_that_never_gets_its_turn_is_told(
+    database: ConnectParameters,
+) -> None:
+    """As a store that does not answer: tried several times, and to be tried again later."""
+    async with opened(database) as store, connected(database) as other:
+        await store.fetch("CREATE TABLE pair (n int4 PRIMARY KEY)")
+        await store.fetch("INSERT INTO pair VALUES (1)")
+        attempts = 0
+
+        async def work(connection: asyncpg.Connection) -> None:
+            nonlocal attempts
+            attempts += 1
+            await connection.execute("SELECT FROM pair FOR UPDATE NOWAIT")
+
+        async with other.transaction():
+            await other.execute("SELECT FROM pair FOR UPDATE")
+            for run in (store.run, HotConnection(store, "test").transact):
+                attempts = 0
+                with pytest.raises(StoreDown):
+                    await run(work)
+                assert attempts > 1
 
 
 async def test_a_failed_transaction_leaves_nothing(database: ConnectParameters) -> None:

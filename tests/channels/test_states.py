@@ -1,0 +1,42 @@
+"""Reports on links: written when they change, by a node that outlives whatever the store says."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+import pytest
+
+from gateway.channels.link import LinkState
+from gateway.channels.states import LinkStates
+from gateway.store.embedded import ConnectParameters
+from tests.store.sample import opened
+
+
+@dataclass
+class Standing:
+    """A link that is up."""
+
+    id: int
+    name: str
+    state: LinkState
+
+
+async def test_a_link_that_cannot_be_written_is_told_once(
+    database: ConnectParameters, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the store refuses of one link ends nothing, and keeps no other from being written."""
+    up = LinkState("up", 1_893_456_000.0)
+    async with opened(database) as store:
+        await store.fetch("INSERT INTO link (name, kind) VALUES ('acme', 'smpp')")
+        links = [Standing(9, "gone", up), Standing(1, "acme", up)]
+        states = LinkStates(store, links, 1)
+        query = "SELECT link, rate FROM link_state"
+        with caplog.at_level(logging.ERROR):
+            await states.write()
+            up = replace(up, rate=1.0)
+            links[1].state = up
+            await states.write()
+        assert [tuple(row) for row in await store.fetch(query)] == [(1, 1.0)]
+    told = [record.getMessage() for record in caplog.records]
+    assert told == ["the state of link gone is not written: 23503"]
