@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 import asyncpg
 import msgspec
@@ -170,8 +171,8 @@ class Intake:
         loop = asyncio.get_running_loop()
         while True:
             await self._wake.wait()
-            await self._wait_for_room()
-            self._group = self._take_group()
+            has_room = await self._wait_for_room()
+            self._group = self._take_group(has_room=has_room)
             if not self._group:
                 self._wake.clear()
                 continue
@@ -182,35 +183,44 @@ class Intake:
                 watch.cancel()
                 self._is_stuck = False
 
-    async def _wait_for_room(self) -> None:
-        """Wait some milliseconds for a link that has its hands full, as long as it gets on.
+    async def _wait_for_room(self) -> bool:
+        """Wait some milliseconds for a link that has its hands full, as long as it gets on and
+        nobody else waits. Whether it then has room for what waits.
 
         What is queued costs more than what skips the queue: a queue that once begins under a load
         that the direct way could carry would last as long as the load.
         """
         patience, seen = ROOM_PATIENCE, None
         for _ in range(ROOM_WAITS):
-            if not self._waiting:
-                return
-            route = self._routes.get(self._waiting[0].message.route)
+            route = self._only_route()
+            if route is None or route.link is None or route.backlog > GROUP_MAX:
+                return False
             now = (route.direct_room(), route.backlog)
-            is_free = now[0] >= min(len(self._waiting), GROUP_MIN)
-            if is_free or route.link is None or route.backlog > GROUP_MAX:
-                return
+            if now[0] >= min(len(self._waiting), GROUP_MIN):
+                return True
             patience = patience - 1 if now == seen else ROOM_PATIENCE
             if not patience:
-                return
+                return False
             seen = now
             await asyncio.sleep(ROOM_WAIT_S)
+        return False
 
-    def _take_group(self) -> list[Item]:
-        """The next items that somebody still waits for."""
+    def _only_route(self) -> Route | None:
+        """The route of the posts that wait first, if they have one in common."""
+        routes = {item.message.route for item in islice(self._waiting, GROUP_MIN)}
+        return self._routes.get(routes.pop()) if len(routes) == 1 else None
+
+    def _take_group(self, *, has_room: bool) -> list[Item]:
+        """The next items that somebody still waits for: no more than the link has room for, if it
+        has room.
+        """
         group: list[Item] = []
         most = GROUP_MAX
+        self._granted = (None, 0)
         while self._waiting and len(group) < most:
             item = self._waiting.popleft()
             if not item.is_abandoned:
-                if not group:
+                if not group and has_room:
                     most = self._grant(self._routes.get(item.message.route))
                 group.append(item)
         return group
@@ -221,9 +231,7 @@ class Intake:
         """
         room = min(route.direct_room(), GROUP_MAX)
         self._granted = (route, room)
-        if room:
-            return room
-        return GROUP_MAX if route.backlog > GROUP_MAX else GROUP_MIN
+        return room or GROUP_MAX
 
     def _on_stuck(self) -> None:
         """A commit takes too long: nobody is kept waiting for it, and nobody joins them."""
