@@ -93,7 +93,6 @@ class Recovery:
             )
 
     async def _take(self, connection: asyncpg.Connection) -> tuple[Outcomes, int]:
-        await connection.execute(NODES["fence_gone"], self._node)
         # A flight that begins while the statement is on its way has an id above this one.
         newest = self._ids.next()
         rows = await connection.fetch(

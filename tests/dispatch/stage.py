@@ -154,7 +154,7 @@ class Stage:
         self.database: Database = store_of(parameters)
         self.node, self.epoch = node, epoch
         self.shops = shops
-        self.may_write = True
+        self.may_write = self.may_judge = True
         self.unknown = 0
         self.seen = 0
         self.accepted: list[tuple[int, int]] = []
@@ -199,6 +199,7 @@ class Stage:
             self.flights,
             node=node,
             epoch=epoch,
+            may_judge=lambda: self.may_judge,
         )
         self.upkeep = Upkeep(
             HotConnection(self.database, "upkeep"),

@@ -94,6 +94,23 @@ async def test_a_node_that_only_slept_cannot_go_on_after_it_was_taken_over(
             assert await other.rows("SELECT id FROM queue") == [(id_,)]
 
 
+async def test_after_an_outage_of_the_store_living_nodes_keep_their_flights(
+    database: ConnectParameters,
+) -> None:
+    """All leases ran out in it: until every node had the time to renew, none is taken for dead."""
+    async with stage(database) as living:
+        id_ = await _flying(living, "transactional")
+        async with stage(database, node=2) as other:
+            await other.rows("UPDATE node SET until = now() - interval '1 second'")
+            other.may_judge = False
+            await other.turn()
+            assert await other.rows("SELECT epoch FROM node WHERE id = 1") == [(1,)]
+            assert await other.place(id_) == "flight"
+            other.may_judge = True
+            await other.turn()
+            assert await other.place(id_) == "queue"
+
+
 async def test_two_nodes_take_over_once(database: ConnectParameters) -> None:
     """However they race."""
     async with stage(database) as dead:
