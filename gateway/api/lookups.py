@@ -60,7 +60,7 @@ async def show_one(context: ApiContext, caller: Caller, request: web.Request) ->
         message = await _found(connection, id_, caller)
         return message, await read_due(connection, message)
 
-    message, due_ms = await context.database.run(work)
+    message, due_ms = await context.database.read(work)
     return json_answer(view_message(message, context.now_ms(), due_ms))
 
 
@@ -80,7 +80,7 @@ async def show_events(context: ApiContext, caller: Caller, request: web.Request)
     ) -> tuple[StoredMessage, list[StoredEvent]]:
         return await _found(connection, id_, caller), await read_events(connection, id_)
 
-    message, events = await context.database.run(work)
+    message, events = await context.database.read(work)
     return json_answer(
         Timeline(
             show("msg", id_),
@@ -94,7 +94,7 @@ async def find(context: ApiContext, caller: Caller, request: web.Request) -> web
     """Messages by shop, phone, reference and time, the newest first."""
     query = read_query(SearchQuery, request)
     wanted = _search(context, caller, query)
-    found = await context.database.run(lambda connection: search(connection, wanted))
+    found = await context.database.read(lambda connection: search(connection, wanted))
     now_ms = context.now_ms()
     is_full = len(found) == wanted.limit
     return json_answer(

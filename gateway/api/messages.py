@@ -239,7 +239,8 @@ async def _known(database: Database, draft: Draft) -> tuple[str | None, str | No
     if not draft.needs_contact:
         return None, None
     message = draft.message
-    rows = await database.fetch(load("dispatch")["find_contacts"], [message.shop], [message.target])
+    found = load("dispatch")["find_contacts"]
+    rows = await database.read(lambda c: c.fetch(found, [message.shop], [message.target]))
     return (rows[0]["sms_alerts"], rows[0]["number"]) if rows else (None, None)
 
 

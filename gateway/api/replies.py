@@ -39,7 +39,7 @@ async def find(context: ApiContext, caller: Caller, request: web.Request) -> web
             raise invalid([Fault("after", "is not a cursor", hint)])
         after = last
     now_ms = context.now_ms()
-    found = await context.database.run(
+    found = await context.database.read(
         lambda connection: read_replies(connection, shop_id, after, now_ms, query.limit)
     )
     return json_answer(

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 INTERVAL_MIN_S = 2.0
 PAUSES_PER_SAMPLE = 50
 """Sampling takes at most this fraction (1 / 50) of one connection's time."""
+COUNT_TIMEOUT_MS = 25_000
+"""How long one count may take, which is longer than people may wait for a search."""
 FORWARDS_SINCE_MS = 3 * 86_400_000
 _MOST_FORWARDS = 20
 LINK_STALE_MS = 30_000
@@ -118,6 +120,7 @@ async def take_sample(connection: asyncpg.Connection) -> Snapshot:
     """Count everything, in the caller's transaction."""
     sql = load("depths")
     await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    await connection.execute(f"SET LOCAL statement_timeout = {COUNT_TIMEOUT_MS}")
     now_ms = wall_ms()
     since = lowest_at(now_ms - FORWARDS_SINCE_MS)
     depths = await _depths(connection, sql)
@@ -197,7 +200,7 @@ class Depths:
         """Count now. Raises StoreDown; the last sample then stays."""
         before, self._accepted = self._accepted, {}
         try:
-            snapshot = await self._database.run(take_sample)
+            snapshot = await self._database.read(take_sample)
         except BaseException:
             for shop, count in before.items():
                 self.accepted(shop, count)

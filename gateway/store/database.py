@@ -3,8 +3,8 @@ pool for everything else.
 
 A hot connection runs the statements of one part of the message path. Their tables are empty one
 second and hold a million rows the next, so plans must not follow statistics: sequential scans, hash
-and merge joins, bitmap scans and sorts are off, and what is left is the index. Reports and
-administration use the pool with PostgreSQL's own defaults.
+and merge joins, bitmap scans and sorts are off, and what is left is the index. Administration and
+upkeep use a pool with PostgreSQL's own defaults, and those who only look another one.
 """
 
 from __future__ import annotations
@@ -25,12 +25,9 @@ PLAN_GUARDS = {
     "enable_bitmapscan": "off",
     "enable_sort": "off",
     "jit": "off",
-    "synchronous_commit": "on",
     "plan_cache_mode": "force_generic_plan",
 }
-"""What a hot connection sets for itself. Durability is set too: a role's or database's default must
-not weaken a 202.
-"""
+"""What a hot connection sets for itself."""
 
 CONNECTION_ERRORS: tuple[type[BaseException], ...] = (
     OSError,
@@ -59,10 +56,18 @@ _CONNECT_ERRORS: tuple[type[BaseException], ...] = (*CONNECTION_ERRORS, GatewayE
 
 T = TypeVar("T")
 
-_LIMITS = {"idle_in_transaction_session_timeout": "5s"}
+_EVERYWHERE = {"idle_in_transaction_session_timeout": "5s", "synchronous_commit": "on"}
 """Of every connection: a process that is frozen in mid-transaction, or cut off, must not keep the
-locks that others wait for.
+locks that others wait for; and what the gateway says it did must be on disk, whatever the default
+of a role or database is.
 """
+
+_READS_ONLY = {"statement_timeout": "10s"}
+"""Of connections for reading: a search that finds nothing must not run for ever."""
+
+POOL_SIZE = 5
+READERS = 3
+"""Connections for administration and upkeep, and for those who only look."""
 
 COMMAND_TIMEOUT_S = 30.0
 """How long one statement may take on any connection before the connection is given up."""
@@ -166,6 +171,7 @@ class Database:
         self._source = source
         self._arguments: dict[str, Any] | None = None
         self._pool: asyncpg.Pool | None = None
+        self._readers: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
         self.hot: set[HotConnection] = set()
         """Every hot connection there is, to be given up at the end."""
@@ -182,22 +188,19 @@ class Database:
                 **self._arguments,
                 timeout=10,
                 command_timeout=COMMAND_TIMEOUT_S,
-                server_settings=_LIMITS | (server_settings or {}),
+                server_settings=_EVERYWHERE | (server_settings or {}),
                 **options,
             )
         except _CONNECT_ERRORS as error:
             self._arguments = None
             raise StoreDown(f"no connection to PostgreSQL: {error}") from error
 
-    async def _get_pool(self) -> asyncpg.Pool:
-        if self._pool is None:
+    async def _new_pool(self, size: int, **settings: str) -> asyncpg.Pool:
+        async def connect(*_: Any, **options: Any) -> asyncpg.Connection:
+            options.pop("loop", None)
+            return await self.connect(server_settings=settings, **options)
 
-            async def connect(*_: Any, **options: Any) -> asyncpg.Connection:
-                options.pop("loop", None)
-                return await self.connect(**options)
-
-            self._pool = await asyncpg.create_pool(min_size=0, max_size=5, connect=connect)
-        return self._pool
+        return await asyncpg.create_pool(min_size=0, max_size=size, connect=connect)
 
     async def run(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         """Run `work` in one transaction on a connection with PostgreSQL's own plans: reports and
@@ -206,11 +209,30 @@ class Database:
         Raises StoreDown if the connection fails; whether the transaction took effect is then
         unknown.
         """
-        pool = await self._get_pool()
+        if self._pool is None:
+            self._pool = await self._new_pool(POOL_SIZE)
+        return await self._in_pool(self._pool, work)
+
+    async def read(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        """Run `work`, which only looks, in one read-only snapshot, on connections that nothing but
+        such work uses: however long it takes, binds and mails do not wait for it.
+
+        Raises StoreDown as `run` does, also for a statement that takes longer than 10 seconds.
+        """
+        if self._readers is None:
+            self._readers = await self._new_pool(READERS, **_READS_ONLY)
+        return await self._in_pool(self._readers, work, isolation="repeatable_read", readonly=True)
+
+    async def _in_pool(
+        self,
+        pool: asyncpg.Pool,
+        work: Callable[[asyncpg.Connection], Awaitable[T]],
+        **options: Any,
+    ) -> T:
         for attempt in range(_ATTEMPTS):
             try:
-                async with pool.acquire(timeout=10) as connection, connection.transaction():
-                    return await work(cast("asyncpg.Connection", connection))
+                async with pool.acquire(timeout=10) as taken, taken.transaction(**options):
+                    return await work(cast("asyncpg.Connection", taken))
             except _ROLLED_BACK:
                 await _give_way(attempt)
             except CONNECTION_ERRORS as error:
@@ -222,9 +244,10 @@ class Database:
         return await self.run(lambda connection: connection.fetch(query, *args))
 
     async def close(self) -> None:
-        """Give up the pool and all hot connections."""
-        if self._pool is not None:
-            self._pool.terminate()
-            self._pool = None
+        """Give up the pools and all hot connections."""
+        for pool in (self._pool, self._readers):
+            if pool is not None:
+                pool.terminate()
+        self._pool = self._readers = None
         for connection in self.hot:
             connection.drop()

@@ -175,6 +175,8 @@ class NoDatabase:
         """Fail as a lost connection does."""
         raise StoreDown("no connection to PostgreSQL")
 
+    read = run
+
     async def fetch(self, query: str, *args: Any) -> Any:
         """Fail as a lost connection does."""
         raise StoreDown("no connection to PostgreSQL")

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from gateway.errors import StoreDown
-from gateway.store.database import Database, HotConnection, is_row_fault, storable
+from gateway.store.database import READERS, Database, HotConnection, is_row_fault, storable
 from gateway.store.embedded import ConnectParameters
 from tests.postgres import connected
 from tests.store.sample import opened
@@ -100,6 +100,58 @@ async def test_a_transaction_that_never_gets_its_turn_is_told(
                 assert attempts > 1
 
 
+async def test_readers_never_starve_the_others(database: ConnectParameters) -> None:
+    """However many searches hang, what writes gets its connection; searches wait for each other."""
+    async with opened(database) as store:
+        has_begun = asyncio.Semaphore(0)
+        may_end = asyncio.Event()
+
+        async def search(connection: asyncpg.Connection) -> str:
+            has_begun.release()
+            await may_end.wait()
+            return str(await connection.fetchval("SHOW statement_timeout"))
+
+        searches = [asyncio.create_task(store.read(search)) for _ in range(20)]
+        async with asyncio.timeout(20):
+            for _ in range(READERS):
+                await has_begun.acquire()
+            await store.fetch("CREATE TABLE tally (n int4)")
+            assert has_begun.locked()
+            may_end.set()
+            assert set(await asyncio.gather(*searches)) == {"10s"}
+
+
+async def test_who_reads_cannot_write(database: ConnectParameters) -> None:
+    """And sees one moment, however many statements it takes."""
+    async with opened(database) as store:
+        await store.fetch("CREATE TABLE tally (n int4)")
+
+        async def write(connection: asyncpg.Connection) -> None:
+            await connection.execute("INSERT INTO tally VALUES (1)")
+
+        with pytest.raises(StoreDown, match="read-only"):
+            await store.read(write)
+
+        async def look_twice(connection: asyncpg.Connection) -> list[int]:
+            query = "SELECT count(*) FROM tally"
+            before = await connection.fetchval(query)
+            await store.run(write)
+            return [before, await connection.fetchval(query)]
+
+        assert await store.read(look_twice) == [0, 0]
+
+
+async def test_every_connection_waits_for_the_disk(database: ConnectParameters) -> None:
+    """Whatever a database's default is: what was answered, such as a cancel, is durable."""
+    query = "SELECT current_setting('synchronous_commit')"
+    async with opened(database) as store:
+        name = database["database"]
+        await store.fetch(f"ALTER DATABASE {name} SET synchronous_commit = off")
+    async with opened(database) as store:
+        for fetch in (store.fetch, HotConnection(store, "test").fetch):
+            assert (await fetch(query))[0][0] == "on"
+
+
 async def test_a_failed_transaction_leaves_nothing(database: ConnectParameters) -> None:
     """And the connection is as good as before."""
     async with opened(database) as store:
@@ -137,12 +189,13 @@ async def test_arguments_are_asked_for_again_after_a_failure(database: ConnectPa
 
 
 async def test_closing_gives_up_every_connection(database: ConnectParameters) -> None:
-    """Hot ones and those of the pool."""
+    """Hot ones and those of the pools."""
     async with opened(database) as store:
         await HotConnection(store, "test").fetch("SELECT 1")
         hot = HotConnection(store, "other")
         await hot.fetch("SELECT 1")
         await store.fetch("SELECT 1")
+        await store.read(lambda connection: connection.fetch("SELECT 1"))
     async with connected(database) as other, asyncio.timeout(20):
         query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
         while await other.fetchval(query) > 1:  # noqa: ASYNC110 - the server tells nobody
