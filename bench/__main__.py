@@ -1,4 +1,4 @@
-"""`python -m bench`: measures this machine and this version, prints a table, and writes JSON if asked."""
+"""`python -m bench`: measures this version on this machine, prints a table, writes JSON if asked."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the gateway.")
     add = parser.add_argument
-    add("--quick", action="store_true", help="a smoke run of half a minute; its figures mean little")
+    add("--quick", action="store_true", help="a smoke run; its figures mean little")
     add("--runs", type=int, default=3, metavar="N", help="runs of each load (default 3)")
     add("--only", metavar="WORDS", help="only loads whose name contains this; no profile, no rest")
     add("--json", type=Path, metavar="FILE", help="write all figures there")

@@ -1,7 +1,9 @@
-"""The load driver, a process of its own: keep-alive connections that post prepared requests, one at a time each.
+"""The load driver, a process of its own: keep-alive connections that post prepared requests, one at
+a time each.
 
-It reads its `Load` as one line of JSON, prepares every request, says `ready`, waits for a line, runs, and prints one line of JSON.
-A raw protocol, because what the driver costs is taken from the gateway on the same processors.
+It reads its `Load` as one line of JSON, prepares every request, says `ready`, waits for a line,
+runs, and prints one line of JSON. A raw protocol, because what the driver costs is taken from
+the gateway on the same processors.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ _HEAD = (
 
 @dataclass(frozen=True)
 class Load:
-    """What to post. `rate` posts a second, or as fast as the answers come with 0; `first` numbers the first message."""
+    """What to post. `rate` posts a second, or as fast as the answers come with 0; `first` numbers
+    the first message.
+    """
 
     port: int
     messages: int

@@ -1,4 +1,4 @@
-"""What the machine says: processor time of processes, and how long the disk takes to make a write durable."""
+"""What the machine says: processor time of processes, and what a durable write takes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def measure_sync(folder: Path, times: int = 300) -> Sync:
 
 
 def processor_s(pid: int, *, with_ended: bool = False) -> float:
-    """Processor seconds of a process, user and system; `with_ended`: those of its ended children as well."""
+    """Processor seconds of a process, user and system; `with_ended`: also of its ended children."""
     fields = _stat(pid)
     ticks = sum(map(int, fields[11 : 15 if with_ended else 13]))
     return ticks / _TICKS

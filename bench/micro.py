@@ -21,16 +21,17 @@ from gateway.policy.gate import decide
 from gateway.store.database import HotConnection
 from gateway.store.queries import load
 from gateway.store.records import Number, Shop
+from protocols.smpp import decode, encode_submit_body, pack_header
 from protocols.sms.encoding import Encoding, choose, encode
 from protocols.sms.message_ids import normal_form
 from protocols.sms.receipts import parse
 from protocols.sms.segment import segments
-from protocols.smpp import decode, encode_submit_body, pack_header
 
 _RUN_S = 0.1
 _GROUP = 100
 _RECEIPT = (
-    b"id:1763841234567890 sub:001 dlvrd:001 submit date:2611221030 done date:2611221031 stat:DELIVRD err:000 text:"
+    b"id:1763841234567890 sub:001 dlvrd:001 submit date:2611221030 done date:2611221031"
+    b" stat:DELIVRD err:000 text:"
 )
 
 
@@ -117,7 +118,7 @@ def _coding() -> dict[str, Callable[[], object]]:
     }
 
 
-# The store -----------------------------------------------------------------------------------------------------------
+# The store ----------------------------------------------------------------------------------------
 
 
 async def store(site: Site) -> dict[str, float]:

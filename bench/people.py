@@ -1,6 +1,7 @@
-"""Who writes to whom in the benchmarks: sample shops, and phones among the numbers that are kept for fiction.
+"""Who writes to whom in the benchmarks: sample shops, and phones that are nobody's.
 
-555-0100 to 555-0199 are nobody's in any area code; those with a meaning for the simulated SMSC (0110 to 0129) are left out.
+555-0100 to 555-0199 are kept for fiction in every area code; those with a meaning for the simulated
+SMSC (0110 to 0129) are left out.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _AREAS: Final = [n for n in range(201, 990) if n not in _ABROAD and n != _PREMIU
 PHONES: Final = len(_LINES) * len(_AREAS)
 
 KNOWN: Final = 3_000
-"""How many different phones the shops' known contacts have: each is texted once while warming up."""
+"""How many phones the shops' known contacts have: each is texted once while warming up."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +31,23 @@ class Sender:
 
 
 def phone(n: int, is_new: bool) -> str:
-    """The phone of message `n`: one of the known contacts', or one that no earlier message went to, as far as there are any."""
+    """The phone of message `n`: one of the known contacts', or one that no earlier message went to,
+    as far as there are any.
+    """
     line, area = divmod(KNOWN + n if is_new else n % KNOWN, len(_AREAS))
     return f"+1{_AREAS[area]}55501{_LINES[line % len(_LINES)]:02d}"
 
 
 def text(n: int) -> str:
     """A text of 100 characters that no other message has."""
-    words = f"Sample Bridal: order {n:08d} is ready for pickup. We are open until six. Reply STOP to end texts."
-    return words.ljust(100, ".")
+    words = f"Sample Bridal: order {n:08d} is ready for pickup. We are open until six."
+    return f"{words} Reply STOP to end texts.".ljust(100, ".")
 
 
 def body_of(n: int, is_new: bool) -> bytes:
     """The JSON of message `n`, as a shop's program posts it."""
     return (
-        b'{"category":"transactional","source":"automation","contact":{"kind":"customer","id":"C%d",'
-        b'"name":"Sample Customer","primary_phone":"%b","sms_alerts":"SMS OK"},"text":"%b","reference":"todo-%d"}'
+        b'{"category":"transactional","source":"automation","contact":{"kind":"customer",'
+        b'"id":"C%d","name":"Sample Customer","primary_phone":"%b","sms_alerts":"SMS OK"},'
+        b'"text":"%b","reference":"todo-%d"}'
     ) % (n % KNOWN, phone(n, is_new).encode(), text(n).encode(), n)

@@ -6,9 +6,12 @@ from typing import Any
 
 _HEAD = (
     f"{'load':28}{'conns':>6}{'accepted/s':>11}{'submit_sm/s':>12}{'committed/s':>12}"
-    f"{'answer p50/p99':>16}{'to submit_sm':>15}{'gateway':>9}{'PG':>7}{'WAL':>7}{'direct':>8}{'sync':>6}"
+    f"{'answer p50/p99':>16}{'to submit_sm':>15}{'gateway':>9}{'PG':>7}{'WAL':>7}{'direct':>8}"
+    f"{'sync':>6}"
 )
-_UNITS = f"{'':69}{'ms':>16}{'p50/p99 ms':>15}{'us/msg':>9}{'us/msg':>7}{'B/msg':>7}{'%':>8}{'us':>6}"
+_UNITS = (
+    f"{'':69}{'ms':>16}{'p50/p99 ms':>15}{'us/msg':>9}{'us/msg':>7}{'B/msg':>7}{'%':>8}{'us':>6}"
+)
 
 
 def conditions(machine: dict[str, str]) -> None:
@@ -16,16 +19,16 @@ def conditions(machine: dict[str, str]) -> None:
     for name, value in machine.items():
         print(f"{name:12} {value}")
     print(
-        "Everything runs on this machine: load driver, gateway, PostgreSQL (fsync on, synchronous_commit on) and the\n"
-        "simulated SMSC, each a process of its own. Rates count from the first request to the last answer, submit_sm or commit."
+        "Everything runs on this machine, each in processes of its own: load driver, gateway,\n"
+        "PostgreSQL (fsync and synchronous_commit on), simulated SMSC. Rates count from the first\n"
+        "request to the last answer, submit_sm or commit; `direct` went past the queue."
     )
 
 
 def sync(figures: dict[str, float]) -> None:
     """What the disk takes to make a write durable; then the head of the table."""
-    print(
-        f"fdatasync of 8 KiB: median {figures['median_us']:.0f} us, p99 {figures['p99_us']:.0f} us\n"
-    )
+    median, p99 = figures["median_us"], figures["p99_us"]
+    print(f"fdatasync of 8 KiB: median {median:.0f} us, p99 {p99:.0f} us\n")
     print(_HEAD)
     print(_UNITS)
 
@@ -33,11 +36,12 @@ def sync(figures: dict[str, float]) -> None:
 def load(f: dict[str, Any]) -> None:
     """One run."""
     committed = "" if f["committed_per_s"] is None else f"{f['committed_per_s']:,.0f}"
-    direct = "" if f["submit_p50_ms"] is None else f"{f['submit_p50_ms']:.2f}/{f['submit_p99_ms']:.2f}"
+    p50, p99 = f["submit_p50_ms"], f["submit_p99_ms"]
+    submit = "" if p50 is None else f"{p50:.2f}/{p99:.2f}"
     answer = f"{f['answer_p50_ms']:.2f}/{f['answer_p99_ms']:.2f}"
     print(
         f"{f['scenario']:28}{f['connections']:>6}{f['accepted_per_s']:>11,.0f}{f['submitted_per_s']:>12,.0f}"
-        f"{committed:>12}{answer:>16}{direct:>15}{f['gateway_us']:>9.1f}{f['postgres_us']:>7.1f}"
+        f"{committed:>12}{answer:>16}{submit:>15}{f['gateway_us']:>9.1f}{f['postgres_us']:>7.1f}"
         f"{f['wal_bytes']:>7.0f}{100 * f['direct']:>8.1f}{f['sync_median_us']:>6.0f}",
         flush=True,
     )
@@ -48,7 +52,7 @@ def load(f: dict[str, Any]) -> None:
 def dearest(told: dict[str, Any]) -> None:
     """The functions that take most of the gateway's processor time."""
     total = max(told["samples"], 1)
-    print(f"\ndearest functions, single posts ({total} samples of processor time; C counts for its caller)")
+    print(f"\ndearest functions, single posts, of {total} samples; C code counts for its caller")
     for name, count in told["own"][:5]:
         print(f"{100 * count / total:6.1f} %  {name}")
 
@@ -57,7 +61,8 @@ def idle(rest: dict[str, float]) -> None:
     """What it costs to do nothing."""
     print(
         f"\nat rest, {rest['dead_links']:.0f} links down: gateway {rest['gateway_ms']:.1f} ms/s, "
-        f"PostgreSQL {rest['postgres_ms']:.1f} ms/s of processor time, {rest['transactions']:.1f} transactions/s",
+        f"PostgreSQL {rest['postgres_ms']:.1f} ms/s of processor time, "
+        f"{rest['transactions']:.1f} transactions/s",
         flush=True,
     )
 

@@ -1,7 +1,8 @@
 """`gateway` with a sampling profiler inside: `python -m bench.sampler FILE serve ...`.
 
-SIGUSR1 starts it, SIGUSR2 ends it and writes FILE: which functions were running, by processor time, a thousand times a second at
-most. C code counts for the Python function that called it. Only benchmarks use this; the gateway knows nothing of it.
+SIGUSR1 starts it, SIGUSR2 ends it and writes FILE: which functions were running, by processor time,
+a thousand times a second at most. C code counts for the Python function that called it. Only
+benchmarks use this; the gateway knows nothing of it.
 """
 
 from __future__ import annotations

@@ -190,7 +190,8 @@ async def _last_commit_ns(site: Site, lowest: int, count: int, wall: float) -> i
     try:
         while True:
             row = await connection.fetchrow(
-                "SELECT count(*) AS count, max(done_ms) AS done FROM status WHERE id > $1 AND state = 5",
+                "SELECT count(*) AS count, max(done_ms) AS done FROM status"
+                " WHERE id > $1 AND state = 5",
                 lowest,
             )
             if row["count"] >= count:
@@ -203,10 +204,13 @@ async def _last_commit_ns(site: Site, lowest: int, count: int, wall: float) -> i
 
 
 async def profile(site: Site, scenario: Scenario, first: int) -> dict[str, Any]:
-    """The same load with the sampler on: the dearest functions, as shares of the gateway's processor time."""
+    """The same load with the sampler on: what the gateway's processor time went into."""
     path = site.folder / "profile.json"
     path.unlink(missing_ok=True)
-    async with _warm(site, scenario, path) as bench, prepared(bench.load(scenario, first)) as driver:
+    async with (
+        _warm(site, scenario, path) as bench,
+        prepared(bench.load(scenario, first)) as driver,
+    ):
         bench.gateway.signal(signal.SIGUSR1)
         await asyncio.sleep(0.2)
         await run_driver(driver)
@@ -232,7 +236,10 @@ class Idle:
 
 async def idle(site: Site, dead_links: int, seconds: float) -> Idle:
     """Watch a gateway that has nothing to do."""
-    count = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
+    count = (
+        "SELECT xact_commit + xact_rollback FROM pg_stat_database"
+        " WHERE datname = current_database()"
+    )
     async with (
         running_smsc(site, has_receipts=False) as smsc,
         running_gateway(site.settings(smsc.port, dead_links)) as (gateway, _port),

@@ -1,4 +1,4 @@
-"""The benchmark's own installation: data, shops, a simulated carrier and a gateway, each in a process of its own."""
+"""The benchmark's own installation: data, shops, a simulated carrier, a gateway, a driver."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Site:
             await connection.close()
 
     def settings(self, smsc_port: int, dead_links: int = 0) -> Path:
-        """A settings file: one link to the simulated SMSC, and `dead_links` to where nobody listens."""
+        """A settings file: a link to the simulated SMSC, and `dead_links` to where nobody listens."""
         lines = [
             '[http]\nlisten = "127.0.0.1:0"',
             f'[store]\ndata_dir = "{self.folder / "data"}"',
@@ -78,11 +78,16 @@ def _link(name: str, port: int) -> str:
     )
 
 
+def _new_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="gateway-bench-"))
+    folder.chmod(0o755)
+    return folder
+
+
 @asynccontextmanager
 async def new_site() -> AsyncIterator[Site]:
     """A fresh installation, removed afterwards. PostgreSQL's own user can enter its folder."""
-    folder = Path(tempfile.mkdtemp(prefix="gateway-bench-"))
-    folder.chmod(0o755)
+    folder = _new_folder()
     try:
         store = StoreSettings(data_dir=folder / "data")
         database, release = await open_store(store)
@@ -126,11 +131,11 @@ async def _server_gone(folder: Path) -> None:
         await asyncio.sleep(0.1)
 
 
-# Processes -----------------------------------------------------------------------------------------------------------
+# Processes ----------------------------------------------------------------------------------------
 
 
 class Process:
-    """A Python process of ours that says `ready ...` when it is, and one line of JSON at its end if it likes."""
+    """A Python process of ours that says `ready` and perhaps more when it is."""
 
     def __init__(self, process: asyncio.subprocess.Process, told: str) -> None:
         self._process = process
