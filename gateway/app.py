@@ -117,13 +117,14 @@ class Gateway:
         routes = Routes((row["route"], row["lane"], row["rank"]) for row in times)
         self._link_ids: dict[str, int] = {}
         self._route_ids: dict[str, int] = {}
-        ways: list[tuple[str, str]] = [(link.name, link.kind) for link in self.settings.links]
+        ways: list[tuple[str, str, bool]] = [
+            (link.name, link.kind, link.registered_delivery) for link in self.settings.links
+        ]
         if self.settings.mail.is_on:
-            ways.append((MAIL, MAIL))
-        for name, kind in ways:
-            self._link_ids[name] = (await self._database.fetch(nodes["put_link"], name, kind))[0][
-                "id"
-            ]
+            ways.append((MAIL, MAIL, False))
+        for name, kind, has_receipts in ways:
+            rows = await self._database.fetch(nodes["put_link"], name, kind, has_receipts)
+            self._link_ids[name] = rows[0]["id"]
             self._route_ids[name] = (await self._database.fetch(nodes["put_route"], name, kind))[0][
                 "id"
             ]

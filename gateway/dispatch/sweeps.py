@@ -15,7 +15,7 @@ import asyncpg
 
 from gateway.dispatch.outcomes import columns
 from gateway.ids import IdSource, lowest_at, wall_ms
-from gateway.model import EventKind, State
+from gateway.model import Channel, EventKind, State, is_settled
 from gateway.store.database import HotConnection
 from gateway.store.queries import load
 
@@ -25,7 +25,13 @@ PORTION = 1000
 KEEP_KEYS_MS = 7 * 86_400_000
 """How long an idempotency key and its answer are kept."""
 
+USUALLY_SENT_MS = 60_000
+"""Most messages leave within this time of their acceptance: when their receipts are looked for one
+look is enough.
+"""
+
 _NO_RECEIPT = "no-receipt"
+_AWAITING = (State.SUBMITTED, State.IN_DOUBT)
 _FRONT = (-1, 0)
 
 T = TypeVar("T")
@@ -62,7 +68,7 @@ class Sweeps:
         """`receipt_s`: after how long a receipt is not expected any more."""
         self._connection = connection
         self._ids = ids
-        self._receipt_s = receipt_s
+        self._receipt_ms = int(receipt_s * 1000)
         self._queue_walks: dict[int, tuple[int, int]] = {}
         self._hold_walk = 0
 
@@ -120,42 +126,55 @@ class Sweeps:
         )
 
     async def note_missing_receipts(self) -> bool:
-        """Give segments whose receipt is overdue an event, by the age of their message; whether
-        more follow.
+        """Give segments whose receipt is overdue an event; whether more follow.
+
+        Each message is looked at once, at the age at which receipts are overdue. What was sent
+        later than it was accepted, or not yet, is put aside until its own time.
         """
         return bool(await once(self._connection, Once.RECEIPTS, self._note_portion))
 
     async def _note_portion(self, connection: asyncpg.Connection) -> bool:
         now_ms = wall_ms()
-        due_ms = now_ms - int(self._receipt_s * 1000)
+        overdue_ms = now_ms - self._receipt_ms
         position = await connection.fetchval(SQL["read_progress"], _NO_RECEIPT) or 0
-        rows = await connection.fetch(SQL["walk_unanswered"], position, lowest_at(due_ms), PORTION)
-        if not rows:
-            return False
-        is_full = len(rows) == PORTION
-        last = rows[-1]["id"]
-        if is_full and rows[0]["id"] != last:
-            # The last message may go on behind the portion: it is left for the next one.
-            rows = [row for row in rows if row["id"] != last]
-            last = rows[-1]["id"]
-        await add_events(
-            connection,
-            [
-                (
-                    row["id"],
-                    self._ids.next(),
-                    row["shop"],
-                    EventKind.NO_RECEIPT,
-                    row["segment"],
-                    now_ms,
-                    None,
-                )
-                for row in rows
-                if row["state"] in (State.SUBMITTED, State.IN_DOUBT) and row["sent_ms"] <= due_ms
-            ],
+        bound = lowest_at(overdue_ms - USUALLY_SENT_MS)
+        walked = await connection.fetch(SQL["walk_messages"], position, bound, PORTION)
+        again = await connection.fetch(SQL["take_awaited"], now_ms, PORTION)
+        await self._note_overdue(
+            connection, [row for row in (*walked, *again) if row["channel"] == Channel.SMS], now_ms
         )
-        await connection.execute(SQL["keep_progress"], _NO_RECEIPT, last)
-        return is_full
+        if walked:
+            await connection.execute(SQL["keep_progress"], _NO_RECEIPT, walked[-1]["id"])
+        return PORTION in (len(walked), len(again))
+
+    async def _note_overdue(
+        self, connection: asyncpg.Connection, rows: Sequence[asyncpg.Record], now_ms: int
+    ) -> None:
+        """Note the receipts of these messages that are overdue, and put aside what is not yet."""
+        if not rows:
+            return
+        answers: dict[int, list[asyncpg.Record]] = {}
+        for answer in await connection.fetch(SQL["answers"], [row["id"] for row in rows]):
+            answers.setdefault(answer["id"], []).append(answer)
+        overdue_ms = now_ms - self._receipt_ms
+        events: list[tuple[Any, ...]] = []
+        aside = []
+        for row in rows:
+            id_, shop, mine = row["id"], row["shop"], answers.get(row["id"], [])
+            awaited = [a for a in mine if a["has_receipt"] and a["state"] in _AWAITING]
+            events += [
+                (id_, self._ids.next(), shop, EventKind.NO_RECEIPT, a["segment"], now_ms, None)
+                for a in awaited
+                if row["since_ms"] < a["sent_ms"] <= overdue_ms
+            ]
+            times = [a["sent_ms"] for a in awaited if a["sent_ms"] > overdue_ms]
+            if not is_settled(row["segments"], [State(a["state"]) for a in mine]):
+                times.append(now_ms)
+            if times:
+                aside.append((min(times) + self._receipt_ms, id_, overdue_ms))
+        await add_events(connection, events)
+        if aside:
+            await connection.execute(SQL["await_receipts"], *columns(aside))
 
     async def forget(self) -> bool:
         """Delete a portion of old idempotency keys, early receipts and doubts; whether more
@@ -165,7 +184,7 @@ class Sweeps:
 
     async def _forget_portion(self, connection: asyncpg.Connection) -> bool:
         now_ms = wall_ms()
-        overdue_ms = now_ms - int(self._receipt_s * 1000)
+        overdue_ms = now_ms - self._receipt_ms
         most = 10 * PORTION
         is_full = False
         for name, before in (

@@ -13,7 +13,7 @@ from gateway.errors import StoreDown
 from gateway.ids import lowest_at, wall_ms
 from gateway.model import EventKind, State
 from gateway.store.embedded import ConnectParameters
-from tests.dispatch.stage import a_shop, at, ended, stage
+from tests.dispatch.stage import Stage, a_shop, at, ended, stage
 from tests.postgres import connected
 
 DAY_MS = 86_400_000
@@ -186,6 +186,76 @@ async def test_a_receipt_that_never_came_is_noted_once(database: ConnectParamete
             expected = [] if n == 3 else [EventKind.NO_RECEIPT]
             assert await node.events(old + n) == expected
         assert await node.states(old) == {0: State.SUBMITTED, 1: State.DELIVERED}
+
+
+async def put_sent(node: Stage, id_: int, *sent_ms: int, channel: int = 1, link: int = 1) -> None:
+    """A message whose segments were submitted at these times; 0: not yet."""
+    await node.rows(
+        "INSERT INTO message SELECT $1, 1, 1, 0, 1, $2::int2, 1, 0, $3::int2, NULL,"
+        " 9000000000000, NULL, 's', 't', 'b'",
+        id_,
+        channel,
+        len(sent_ms),
+    )
+    for segment, ms in enumerate(sent_ms):
+        if ms:
+            await node.rows(
+                "INSERT INTO status (id, segment, state, tries, sent_ms, link)"
+                " VALUES ($1, $2, 4, 1, $3, $4)",
+                id_,
+                segment,
+                ms,
+                link,
+            )
+    if 0 in sent_ms:
+        await node.rows("INSERT INTO queue VALUES (1, 1, $1, 1, 0)", id_)
+
+
+async def test_receipts_are_overdue_72_hours_after_the_sending_not_the_acceptance(
+    database: ConnectParameters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However late a segment was sent: each has its own time, and one event."""
+    async with stage(database) as node:
+        now = wall_ms()
+        accepted = now - 3 * DAY_MS - 3_600_000
+        late, parts, young = (lowest_at(accepted + n) for n in range(3))
+        await put_sent(node, late, accepted + 2 * 3_600_000)
+        await put_sent(node, parts, accepted, accepted + 2 * 3_600_000, 0)
+        await put_sent(node, young, accepted)
+        await node.turn()
+        assert await node.events(late) == []
+        assert await node.events(parts) == [EventKind.NO_RECEIPT]
+        assert await node.events(young) == [EventKind.NO_RECEIPT]
+        monkeypatch.setattr(sweeps, "wall_ms", lambda: now + 2 * 3_600_000)
+        await node.turn()
+        assert await node.events(late) == [EventKind.NO_RECEIPT]
+        assert await node.events(parts) == [EventKind.NO_RECEIPT] * 2
+        await node.rows("DELETE FROM queue")
+        await node.rows(
+            "INSERT INTO status (id, segment, state, tries, sent_ms, link)"
+            " VALUES ($1, 2, 4, 1, $2, 1)",
+            parts,
+            now + DAY_MS,
+        )
+        for later_ms, count in ((3 * DAY_MS + 3 * 3_600_000, 2), (5 * DAY_MS, 3)):
+            monkeypatch.setattr(sweeps, "wall_ms", lambda ms=later_ms: now + ms)
+            await node.turn()
+            assert await node.events(parts) == [EventKind.NO_RECEIPT] * count
+        assert await node.rows("SELECT id FROM awaited_receipt") == []
+        assert len(await node.events(late)) == 1
+
+
+async def test_where_no_receipt_was_asked_for_none_is_missed(database: ConnectParameters) -> None:
+    """Mails have none, and links may be set to ask for none."""
+    async with stage(database) as node:
+        old = wall_ms() - 4 * DAY_MS
+        await node.rows("UPDATE link SET has_receipts = false WHERE name = 'other'")
+        ((other,),) = await node.rows("SELECT id FROM link WHERE name = 'other'")
+        mail, silent = lowest_at(old), lowest_at(old + 1)
+        await put_sent(node, mail, old, channel=2)
+        await put_sent(node, silent, old, link=other)
+        await node.turn()
+        assert await node.events(mail) == await node.events(silent) == []
 
 
 async def test_old_keys_receipts_and_doubts_are_forgotten(database: ConnectParameters) -> None:

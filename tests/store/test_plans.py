@@ -26,6 +26,7 @@ GUARDED = {
     "idempotency": "key|at_ms",
     "in_doubt": "target",
     "early_receipt": "id|link",
+    "awaited_receipt": "due_ms|ctid",
     "reply": "id",
     "mo_part": "phone|row|ctid",
     "mo_seen": "link",
@@ -73,12 +74,14 @@ SELECT n, n, n % 50, 1, n FROM generate_series(1, {ROWS}) n;
 INSERT INTO idempotency SELECT n % 50, n::text, '', '', n FROM generate_series(1, {ROWS}) n;
 INSERT INTO early_receipt SELECT n, n % 3, n::text, '', 5, '', NULL, n
 FROM generate_series(1, {ROWS}) n;
+INSERT INTO awaited_receipt SELECT n, n, n FROM generate_series(1, {ROWS}) n;
 INSERT INTO in_doubt SELECT n % 3, '+1' || n, n, 0, n FROM generate_series(1, {ROWS}) n;
 INSERT INTO flight SELECT n, 1, 1, 1, 1, ARRAY[n] FROM generate_series(1, 200) n;
 """  # noqa: S608
 
 EMPTY = "DELETE FROM queue; DELETE FROM later; DELETE FROM hold; DELETE FROM in_doubt;"
 EMPTY += "DELETE FROM status; DELETE FROM message; DELETE FROM contact; DELETE FROM early_receipt;"
+EMPTY += "DELETE FROM awaited_receipt;"
 
 
 def hot_statements() -> list[tuple[str, str]]:

@@ -10,7 +10,8 @@ CREATE TABLE node (                     -- running `gateway serve` processes, pa
 CREATE TABLE link (                     -- ways out; the row outlives the settings file
   id       int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   name     text NOT NULL UNIQUE,
-  kind     text NOT NULL
+  kind     text NOT NULL,
+  has_receipts boolean NOT NULL DEFAULT true  -- whether its carrier is asked to tell what became of each text
 );
 
 CREATE TABLE route (                    -- what a message waits for
@@ -185,6 +186,13 @@ CREATE TABLE in_doubt (                 -- segments that only a receipt can sett
   segment  int2 NOT NULL,
   at_ms    int8 NOT NULL,
   PRIMARY KEY (link, target, id, segment)
+);
+
+CREATE TABLE awaited_receipt (          -- messages not yet sent, or only lately, at the age at which receipts are overdue
+  due_ms   int8 NOT NULL,               -- when to look again
+  id       int8 NOT NULL,
+  since_ms int8 NOT NULL,               -- segments sent until then were looked at
+  PRIMARY KEY (due_ms, id)
 );
 
 CREATE TABLE early_receipt (            -- receipts that match nothing yet

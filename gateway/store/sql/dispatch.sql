@@ -284,12 +284,33 @@ SELECT d.id AS flight, d.node, d.epoch, d.route, d.link, m.id, m.shop, m.channel
        (SELECT array_agg(s.segment * 16 + s.state) FROM status s WHERE s.id = m.id) AS answered
 FROM d, unnest(d.ids) i(id), LATERAL (SELECT * FROM message m WHERE m.id = i.id LIMIT 1) m
 
--- name: walk_unanswered
--- Segments by the age of their message, to find those that never had a receipt: up to $3 rows of
--- `status` between $1 and $2.
+-- name: walk_messages
+-- The next $3 messages between two ids, to find those whose receipts never came.
+SELECT id, shop, channel, segments, -1::int8 AS since_ms
+FROM message WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3
+
+-- name: take_awaited
+-- Messages that were too young for that, and are to be looked at again now.
+WITH a AS (
+  DELETE FROM awaited_receipt WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM awaited_receipt WHERE due_ms <= $1 ORDER BY due_ms, id LIMIT $2))
+  RETURNING id, since_ms
+)
+SELECT a.id, m.shop, m.channel, m.segments, a.since_ms
+FROM a, LATERAL (SELECT shop, channel, segments FROM message m WHERE m.id = a.id LIMIT 1) m
+
+-- name: await_receipts
+INSERT INTO awaited_receipt (due_ms, id, since_ms)
+SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[])
+ON CONFLICT DO NOTHING
+
+-- name: answers
+-- What peers answered to each segment of these messages, and whether a receipt was to follow.
 SELECT s.id, s.segment, s.state, s.sent_ms,
-       (SELECT m.shop FROM message m WHERE m.id = s.id) AS shop
-FROM status s WHERE s.id > $1 AND s.id < $2 ORDER BY s.id, s.segment LIMIT $3
+       coalesce((SELECT l.has_receipts FROM link l WHERE l.id = s.link), true) AS has_receipt
+FROM unnest($1::int8[]) u(id),
+     LATERAL (SELECT * FROM status s WHERE s.id = u.id
+              ORDER BY s.id, s.segment LIMIT 1000) s
 
 -- name: read_progress
 SELECT position FROM progress WHERE name = $1

@@ -59,8 +59,8 @@ RETURNING link, index
 DELETE FROM bind WHERE link = $1 AND index = $2 AND node = $3 AND epoch = $4
 
 -- name: put_link
-INSERT INTO link (name, kind) VALUES ($1, $2)
-ON CONFLICT (name) DO UPDATE SET kind = excluded.kind
+INSERT INTO link (name, kind, has_receipts) VALUES ($1, $2, $3)
+ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, has_receipts = excluded.has_receipts
 RETURNING id
 
 -- name: put_route
