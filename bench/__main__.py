@@ -1,4 +1,4 @@
-"""`python -m bench`: measures this version on this machine, prints a table, writes JSON if asked."""
+"""`python -m bench`: measures this version on this machine; prints a table, writes JSON if told."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def _run(options: argparse.Namespace) -> dict[str, Any]:
                 told["loads"].append(figures)
                 report.load(figures)
         if not options.only:
-            told["dearest"] = await profile(site, _shorter(SINGLE), first)
+            told["dearest"] = await profile(site, _shorter(SINGLE) if options.quick else SINGLE, first)
             report.dearest(told["dearest"])
             told["store"] = await micro.store(site)
             told["idle"] = []

@@ -194,6 +194,7 @@ async def _last_commit_ns(site: Site, lowest: int, count: int, wall: float) -> i
                 " WHERE id > $1 AND state = 5",
                 lowest,
             )
+            assert row is not None  # noqa: S101
             if row["count"] >= count:
                 return int((row["done"] / 1000 - wall) * 1e9)
             if time.monotonic() > deadline:

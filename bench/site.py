@@ -58,7 +58,7 @@ class Site:
             await connection.close()
 
     def settings(self, smsc_port: int, dead_links: int = 0) -> Path:
-        """A settings file: a link to the simulated SMSC, and `dead_links` to where nobody listens."""
+        """A settings file: a link to the SMSC, and `dead_links` to where nobody listens."""
         lines = [
             '[http]\nlisten = "127.0.0.1:0"',
             f'[store]\ndata_dir = "{self.folder / "data"}"',
