@@ -131,6 +131,8 @@ class Gateway:
         self._link_names = {id_: name for name, id_ in self._link_ids.items()}
         for row in await self._database.fetch(nodes["routes"]):
             routes.get(row["id"], row["name"]).has_link = row["name"] in self._route_ids
+        for row in await self._database.fetch(load("depths")["last_ranks"]):
+            routes.get(row["route"]).ranker.waits(row["rank"], row["shop"])
         return routes
 
     def _build_dispatch(self) -> None:

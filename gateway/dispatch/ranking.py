@@ -30,8 +30,9 @@ class Ranker:
 
     Its memory is the virtual time of each lane (the highest rank claimed so far) and where each
     waiting shop's last message starts. The first is saved with the flights and given back at start,
-    so that it never runs backwards; the second may be forgotten: a shop then starts again at the
-    present.
+    so that it never runs backwards; the second is read from the queue at start. Several nodes that
+    give ranks for one route do not tell each other the second: what a shop sends through two of
+    them at once is in order, and its share held, for each of them alone.
     """
 
     __slots__ = ("_last", "_prune_at", "now")
@@ -59,6 +60,13 @@ class Ranker:
         lane = lane_of(rank)
         if rank > self.now[lane]:
             self.now[lane] = rank
+
+    def waits(self, rank: int, shop: int) -> None:
+        """A message of this rank, which another process may have given, waits: the shop's next one
+        goes behind it.
+        """
+        key = (lane_of(rank), shop)
+        self._last[key] = max(rank, self._last.get(key, 0))
 
     def _prune(self) -> None:
         """Forget the shops whose last message is past: they would start at the present anyway."""

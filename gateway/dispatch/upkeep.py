@@ -162,11 +162,13 @@ class Upkeep:
         for route in self._routes:
             route.cursors.reset()
         self._working.clear()
-        for row in await self._connection.fetch(SQL["routes_with_work"]):
-            self._working.add(row["id"])
+        for row in await self._connection.fetch(SQL["poll_routes"]):
             route = self._routes.get(row["id"])
             for rank in row["presents"]:
                 route.ranker.claimed(rank)
+            if row["rank"] is None:
+                continue
+            self._working.add(row["id"])
             if route.has_link:
                 route.cursors.inserted(row["rank"])
                 route.wake()

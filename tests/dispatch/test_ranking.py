@@ -261,6 +261,25 @@ def test_routes_save_how_far_they_came() -> None:
     assert list(routes) == [route]
 
 
+async def test_after_a_restart_what_comes_goes_behind_what_waits(
+    database: ConnectParameters,
+) -> None:
+    """By shop and lane, as before; a shop that has nothing waiting starts at the present."""
+    before = Ranker()
+    waiting = [(before.rank(lane, shop), shop) for lane in Lane for shop in (1, 1, 1, 2)]
+    async with opened(database) as store:
+        for id_, (rank, shop) in enumerate(waiting):
+            await store.fetch("INSERT INTO queue VALUES (7, $1, $2, $3, 0)", rank, id_, shop)
+        rows = await store.fetch(load("depths")["last_ranks"])
+    after = Ranker()
+    for row in rows:
+        after.waits(row["rank"], row["shop"])
+    assert {row["route"] for row in rows} == {7}
+    for lane in Lane:
+        for shop in (1, 2, 3):
+            assert after.rank(lane, shop) == before.rank(lane, shop)
+
+
 @given(
     rows=st.lists(st.tuples(LANES, st.integers(0, 3)), max_size=25),
     batch=st.integers(1, 6),

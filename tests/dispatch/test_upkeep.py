@@ -340,14 +340,16 @@ async def test_the_poll_finds_what_no_wake_up_told_of(database: ConnectParameter
 async def test_a_node_without_links_ranks_by_what_others_claimed(
     database: ConnectParameters,
 ) -> None:
-    """Its messages do not overtake those that waited for their turn."""
+    """Its messages do not overtake those that waited for their turn, nor does one shop lag behind
+    because it sent here before.
+    """
     async with stage(database, has_link=False) as node:
         node.routes.get(1).has_link = True
-        await node.accept()
         await node.rows("INSERT INTO virtual_time VALUES (1, 0, 5000)")
         await node.turn()
-        id_ = await node.accept()
-        assert await node.rows("SELECT rank FROM queue WHERE id = $1", id_) == [(5001,)]
+        for shop in node.shops:
+            id_ = await node.accept(shop=shop)
+            assert await node.rows("SELECT rank FROM queue WHERE id = $1", id_) == [(5001,)]
 
 
 async def test_an_idle_node_asks_little(database: ConnectParameters) -> None:

@@ -5,6 +5,12 @@ SELECT route, (rank >> 60)::int2 AS lane, shop, count(*) AS count, min(id) AS ol
 FROM queue
 GROUP BY 1, 2, 3
 
+-- name: last_ranks
+-- Where each shop's waiting messages end, to go on behind them after a restart.
+SELECT route, shop, max(rank) AS rank
+FROM queue
+GROUP BY route, shop, rank >> 60
+
 -- name: deferred
 SELECT route, shop, count(*) AS count, min(due_ms) AS due_ms
 FROM later

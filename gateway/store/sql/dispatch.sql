@@ -256,12 +256,14 @@ WHERE open.segment IS NOT NULL
 ON CONFLICT DO NOTHING
 RETURNING id
 
--- name: routes_with_work
--- The routes whose queue has anything, whatever their number: one index probe each. With the ranks
--- last claimed in them, for the nodes that claim nothing there and yet give ranks.
-SELECT r.id, q.rank, ARRAY(SELECT v.rank FROM virtual_time v WHERE v.route = r.id) AS presents
-FROM route r,
+-- name: poll_routes
+-- All routes, with the lowest rank that waits in each, if any: one index probe a route, however much
+-- waits. With the ranks last claimed in them, for the nodes that claim nothing there and yet give
+-- ranks: also where nothing waits now.
+SELECT r.id, ARRAY(SELECT v.rank FROM virtual_time v WHERE v.route = r.id) AS presents, q.rank
+FROM route r LEFT JOIN
      LATERAL (SELECT q.rank FROM queue q WHERE q.route = r.id ORDER BY q.rank, q.id LIMIT 1) q
+     ON true
 
 -- name: read_virtual_times
 SELECT route, lane, rank FROM virtual_time
