@@ -181,7 +181,7 @@ async def read_due(connection: asyncpg.Connection, message: StoredMessage) -> in
     """
     if message.place() is not Place.QUEUE:
         return None
-    due_ms: int | None = await connection.fetchval(_sql("due"), message.id)
+    due_ms: int | None = await connection.fetchval(_sql("due"), message.id, message.due_ms)
     return due_ms
 
 

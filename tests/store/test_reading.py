@@ -13,7 +13,9 @@ from gateway.dispatch.timeline import compose
 from gateway.ids import lowest_at, wall_ms
 from gateway.model import EventKind, Place, State
 from gateway.store.database import Database
+from gateway.store.embedded import ConnectParameters
 from gateway.store.numbers import assign_number
+from gateway.store.queries import load
 from gateway.store.reading import (
     Search,
     StoredMessage,
@@ -25,7 +27,6 @@ from gateway.store.reading import (
     search,
 )
 from gateway.store.shops import add_shop
-from tests.postgres import ConnectParameters
 from tests.store.sample import NUMBER, SAMPLE, SMS, store_of
 
 NOW = wall_ms()
@@ -104,6 +105,12 @@ class Rows:
         shop_id = None if shop is None else self.shops[shop]
         return await self.database.run(lambda c: read_message(c, id_, shop_id))
 
+    async def due(self, id_: int) -> int | None:
+        """When a message is due."""
+        message = await self.look(id_)
+        assert message is not None
+        return await self.database.run(lambda c: read_due(c, message))
+
     async def state(self, id_: int) -> str:
         """The state of a message as users see it."""
         message = await self.look(id_)
@@ -179,13 +186,35 @@ async def test_another_shops_message_is_not_there(rows: Rows) -> None:
 async def test_a_retry_shows_when_it_is_due(rows: Rows) -> None:
     """What waits in `later` has a due time, what waits for its turn has none."""
     first, second = await rows.message(), await rows.message()
-    await rows.add("later", due_ms=NOW + 5, id=first, route=1, rank=1, shop=1, tries=1)
-    found = []
-    for id_ in (first, second):
-        message = await rows.look(id_)
-        assert message is not None
-        found.append(await rows.database.run(lambda c, m=message: read_due(c, m)))
-    assert found == [NOW + 5, None]
+    scheduled = await rows.message(place=Place.LATER, due_ms=NOW + 7)
+    retried, promoted = [await rows.message(place=Place.LATER, due_ms=NOW - 9) for _ in range(2)]
+    for id_, due_ms, rank in ((first, NOW + 5, 1), (scheduled, NOW + 7, 0), (retried, NOW + 9, 1)):
+        await rows.add("later", due_ms=due_ms, id=id_, route=1, rank=rank, shop=1, tries=rank)
+    found = [await rows.due(id_) for id_ in (first, second, scheduled, retried, promoted)]
+    assert found == [NOW + 5, None, NOW + 7, NOW + 9, None]
+
+
+async def test_looking_at_a_message_never_reads_what_waits_for_later(rows: Rows) -> None:
+    """However much that is: only an index by id or by due time and id is used."""
+    query = (
+        "INSERT INTO later SELECT $1::int8 + n, n, 1, n % 2, 1, 0 FROM generate_series(1, 20000) n"
+    )
+    await rows.database.fetch(query, NOW)
+    await rows.database.fetch("ANALYZE later")
+    explain = f"EXPLAIN (FORMAT JSON) EXECUTE due (7, {NOW})"
+
+    async def plan(connection: asyncpg.Connection) -> str:
+        await connection.execute("SET plan_cache_mode = force_generic_plan")
+        await connection.execute("PREPARE due (int8, int8) AS " + load("reading")["due"])
+        return str(await connection.fetchval(explain))
+
+    told = await rows.database.run(plan)
+    assert "later_retry" in told and "Seq Scan" not in told
+    conditions = {line.strip() for line in told.splitlines() if "Index Cond" in line}
+    assert conditions == {
+        '"Index Cond": "(id = $1)"',
+        '"Index Cond": "((due_ms = $2) AND (id = $1))"',
+    }
 
 
 async def test_the_timeline_tells_why_a_message_did_not_arrive(rows: Rows) -> None:

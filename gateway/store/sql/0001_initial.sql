@@ -142,6 +142,7 @@ CREATE TABLE later (                    -- scheduled messages and retries
   PRIMARY KEY (due_ms, id)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
         autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX later_retry ON later (id) WHERE rank <> 0;
 
 CREATE TABLE hold (                     -- messages that wait for a person or a condition
   id       int8 PRIMARY KEY,

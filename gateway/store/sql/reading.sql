@@ -1,7 +1,7 @@
 -- Messages and replies as people look at them. Cold connections only.
 
 -- name: messages
--- Messages with where they are, if not yet sent. `queue` and `later` have no index by id: what is in neither hold nor flight waits there.
+-- Messages with where they are, if not yet sent. `queue` has no index by id: what is in neither hold nor flight waits there or in `later`.
 SELECT m.id, m.shop, s.code, r.name AS route, m.place, m.channel, m.category, m.encoding, m.segments, m.due_ms,
        m.expires_ms, m.parent, m.sender, m.target, m.body, m.reference, m.source, m.reason,
        EXISTS (SELECT FROM reply p WHERE p.id = m.parent) AS is_forward,
@@ -23,8 +23,11 @@ ORDER BY s.id, s.segment
 SELECT parent, id FROM message WHERE parent = ANY ($1::int8[]) ORDER BY parent, id LIMIT 1000
 
 -- name: due
--- When a message that waits in `later` is due; reads its whole index, so for one message at a time.
-SELECT due_ms FROM later WHERE id = $1
+-- When a message that waits in `later` is due: for a retry, or for the time that it was born with ($2).
+SELECT due_ms FROM later WHERE id = $1 AND rank <> 0
+UNION ALL
+SELECT due_ms FROM later WHERE id = $1 AND due_ms = $2
+LIMIT 1
 
 -- name: events
 SELECT id, kind, segment, at_ms, detail FROM event WHERE message = $1 ORDER BY at_ms, id LIMIT $2
