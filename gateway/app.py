@@ -129,8 +129,10 @@ class Gateway:
                 "id"
             ]
         self._link_names = {id_: name for name, id_ in self._link_ids.items()}
-        for row in await self._database.fetch(nodes["routes"]):
-            routes.get(row["id"], row["name"]).has_link = row["name"] in self._route_ids
+        for row in await self._database.fetch(dispatch["poll_routes"]):
+            route = routes.get(row["id"], row["name"])
+            route.has_link = row["name"] in self._route_ids
+            route.is_served_elsewhere = row["is_served"]
         for row in await self._database.fetch(load("depths")["last_ranks"]):
             routes.get(row["route"]).ranker.waits(row["rank"], row["shop"])
         return routes
@@ -290,7 +292,7 @@ class Gateway:
             depths=self._depths,
             metrics=self._metrics,
             ids=self._ids,
-            has_link=lambda route: self._routes.get(route).has_link,
+            has_link=lambda route: self._routes.get(route).is_served,
             readiness=self._unready,
         )
 

@@ -321,7 +321,7 @@ class Intake:
                     draft,
                     said.get(whom, known["sms_alerts"] if known else None),
                     None,
-                    has_link=self._routes.get(message.route).has_link,
+                    has_link=self._routes.get(message.route).is_served,
                     now_ms=now_ms,
                 )
             except Refusal as refusal:

@@ -29,7 +29,8 @@ class Link(Protocol):
 
 
 class Route:
-    """One route as this node sees it. `link` is None where this node runs no link that serves it.
+    """One route as this node sees it. `link` is None where this node runs no link that serves it,
+    `has_link` whether its settings name one, which another process may run.
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class Route:
         "cursors",
         "has_link",
         "id",
+        "is_served_elsewhere",
         "link",
         "name",
         "ranker",
@@ -52,6 +54,8 @@ class Route:
         self.cursors = Cursors()
         self.link: Link | None = None
         self.has_link = False
+        self.is_served_elsewhere = False
+        """Whether a process with other settings runs a link of it, as of the last poll."""
         self.reserved = 0
         self.wake: Wake = _nobody
         self.backlog: float = inf
@@ -59,6 +63,11 @@ class Route:
         found the queue's end; until then nobody knows.
         """
         self._queued = 0
+
+    @property
+    def is_served(self) -> bool:
+        """Whether messages may wait for it: some process has a link of it."""
+        return self.has_link or self.is_served_elsewhere
 
     def queued(self, rank: int) -> None:
         """This node's writer queued a message of this rank."""

@@ -163,7 +163,8 @@ class Upkeep:
             route.cursors.reset()
         self._working.clear()
         for row in await self._connection.fetch(SQL["poll_routes"]):
-            route = self._routes.get(row["id"])
+            route = self._routes.get(row["id"], row["name"])
+            route.is_served_elsewhere = row["is_served"]
             for rank in row["presents"]:
                 route.ranker.claimed(rank)
             if row["rank"] is None:
@@ -172,7 +173,7 @@ class Upkeep:
             if route.has_link:
                 route.cursors.inserted(row["rank"])
                 route.wake()
-            else:
+            elif not route.is_served:
                 await self._strand(row["id"])
         return False
 
@@ -206,7 +207,7 @@ class Upkeep:
             await self._look_for_shops()
         if self._is_due("stranded", STRANDED_S, now):
             for row in await self._connection.fetch(SQL["held_routes"]):
-                if self._routes.get(row["id"]).has_link:
+                if self._routes.get(row["id"]).is_served:
                     self._releases["release_route", (row["id"],)] = None
         for release in list(self._releases):
             if not await self._release_portion(release):

@@ -129,6 +129,31 @@ async def test_a_route_that_lost_its_link_is_held_until_it_has_one_again(
         assert await node.events(ids[0]) == [EventKind.HELD, EventKind.RELEASED]
 
 
+@pytest.mark.parametrize("sign", ["its state", "its bind"])
+async def test_a_link_of_another_node_keeps_messages_in_the_queue(
+    database: ConnectParameters, sign: str
+) -> None:
+    """A node whose settings do not name it neither holds what waits for it nor what comes; it does
+    when nobody has run the link for a while.
+    """
+    async with stage(database, has_link=False) as node:
+        if sign == "its state":
+            await node.rows("INSERT INTO link_state VALUES (1, 0, 2, 'down', now())")
+        else:
+            await node.rows("INSERT INTO bind VALUES (1, 0, 2, 1, now() + interval '1 minute')")
+        stranded = await node.accept()
+        assert await node.place(stranded) == "hold", "nobody has looked yet"
+        await node.turn()
+        assert await node.place(stranded) == "queue"
+        new = await node.accept()
+        await node.turn()
+        assert await node.place(new) == "queue"
+        await node.rows("UPDATE link_state SET updated = now() - interval '31 seconds'")
+        await node.rows("UPDATE bind SET until = now() - interval '1 second'")
+        await node.turn()
+        assert await node.place(new) == await node.place(stranded) == "hold"
+
+
 async def test_what_waits_past_its_validity_expires(database: ConnectParameters) -> None:
     """In the queue of a link that is down, and in hold, with an event each; the rest stays."""
     async with stage(database, shops=(a_shop(1), a_shop(2, is_held=True))) as node:

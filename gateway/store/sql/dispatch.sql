@@ -259,8 +259,14 @@ RETURNING id
 -- name: poll_routes
 -- All routes, with the lowest rank that waits in each, if any: one index probe a route, however much
 -- waits. With the ranks last claimed in them, for the nodes that claim nothing there and yet give
--- ranks: also where nothing waits now.
-SELECT r.id, ARRAY(SELECT v.rank FROM virtual_time v WHERE v.route = r.id) AS presents, q.rank
+-- ranks: also where nothing waits now. And whether any process has lately run a link of the route: its
+-- bind may be down, but then it is for that process to try.
+SELECT r.id, r.name, q.rank,
+       ARRAY(SELECT v.rank FROM virtual_time v WHERE v.route = r.id) AS presents,
+       EXISTS (SELECT FROM link l JOIN link_state s ON s.link = l.id
+               WHERE l.name = r.name AND s.updated > now() - interval '30 seconds')
+       OR EXISTS (SELECT FROM link l JOIN bind b ON b.link = l.id
+                  WHERE l.name = r.name AND b.until > now()) AS is_served
 FROM route r LEFT JOIN
      LATERAL (SELECT q.rank FROM queue q WHERE q.route = r.id ORDER BY q.rank, q.id LIMIT 1) q
      ON true

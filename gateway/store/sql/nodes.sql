@@ -68,9 +68,6 @@ INSERT INTO route (name, kind) VALUES ($1, $2)
 ON CONFLICT (name) DO UPDATE SET kind = excluded.kind
 RETURNING id
 
--- name: routes
-SELECT id, name FROM route
-
 -- name: put_link_state
 INSERT INTO link_state (link, bind, node, state, since, error, next_try, rate, updated)
 VALUES ($1, $2, $3, $4, to_timestamp($5::float8), $6, to_timestamp($7::float8), $8, now())
