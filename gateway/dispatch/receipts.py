@@ -15,6 +15,7 @@ import asyncpg
 
 from gateway.dispatch.early import Early, EarlyReceipts
 from gateway.dispatch.matching import SQL, Item, Matching, newest
+from gateway.dispatch.outcomes import columns
 from gateway.errors import Fenced, StoreDown
 from gateway.ids import IdSource
 from gateway.model import State
@@ -222,12 +223,11 @@ class Receipts:
 
     async def _find(self, link: int, batch: list[Item]) -> list[list[asyncpg.Record]]:
         """The segments that each receipt may be for."""
-        known = [(n, item.forms) for n, item in enumerate(batch) if item.forms]
+        known = [(n, form) for n, item in enumerate(batch) for form in item.forms]
         found: list[list[asyncpg.Record]] = [[] for _ in batch]
         if known:
-            forms = [[f[i] if i < len(f) else f[0] for _, f in known] for i in range(3)]
-            numbers = [n for n, _ in known]
-            for row in await self._connection.fetch(SQL["find_sent"], link, numbers, *forms):
+            numbers, forms = columns(known)
+            for row in await self._connection.fetch(SQL["find_sent"], link, numbers, forms):
                 found[row["n"]].append(row)
         return found
 

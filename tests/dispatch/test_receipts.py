@@ -144,6 +144,24 @@ async def test_of_two_texts_with_one_id_the_newest_has_the_receipt(
         assert await node.states(new) == {0: State.DELIVERED}
 
 
+async def test_an_id_that_came_round_many_times_still_finds_the_newest_text(
+    database: ConnectParameters,
+) -> None:
+    """However many older texts of the link have it."""
+    async with stage(database) as node:
+        carrier = Carrier(node)
+        await node.rows(
+            "INSERT INTO message SELECT n, 1, 1, 0, 1, 1, 1, 0, 1, NULL, 0, NULL, 's',"
+            " '+12125550199', 'b' FROM generate_series(1, 150) n"
+        )
+        await node.rows(
+            "INSERT INTO status SELECT n, 0, 1, 5, 1, 0, 0, 'c1' FROM generate_series(1, 150) n"
+        )
+        id_ = await submitted(node, "c1")
+        await carrier.tell("c1")
+        assert await node.states(id_) == {0: State.DELIVERED}
+
+
 async def test_undelivered_says_why_in_the_carriers_words(database: ConnectParameters) -> None:
     """State, code and word are kept."""
     async with stage(database) as node:

@@ -178,7 +178,7 @@ CREATE TABLE status (                   -- one row a segment that was answered; 
   error    text,                        -- the peer's code and words
   PRIMARY KEY (id, segment)
 ) WITH (fillfactor = 70);
-CREATE INDEX status_carrier ON status (link, carrier) WHERE carrier IS NOT NULL;
+CREATE INDEX status_carrier ON status (link, carrier, id) WHERE carrier IS NOT NULL;
 
 CREATE TABLE in_doubt (                 -- segments that only a receipt can settle
   link     int4 NOT NULL,

@@ -1,13 +1,14 @@
 -- Statements of delivery receipts, for hot connections.
 
 -- name: find_sent
--- Segments of a link with any of up to three forms of a carrier's id: `n` is the receipt's place in
--- the batch. Carriers that count their ids round and round repeat them after a while; the limit bounds
--- what one costs that gives all texts the same id.
+-- The newest segments of a link with a carrier's id, in each of the forms that it may be written in;
+-- `n` is the receipt's place in the batch. Carriers that count their ids round and round repeat them
+-- after a while; the limit bounds what one costs that gives all texts the same id.
 SELECT u.n, s.id, s.segment, s.state, m.target, m.shop, m.segments
-FROM unnest($2::int4[], $3::text[], $4::text[], $5::text[]) u(n, a, b, c),
+FROM unnest($2::int4[], $3::text[]) u(n, carrier),
      LATERAL (SELECT s.id, s.segment, s.state FROM status s
-              WHERE s.link = $1 AND s.carrier = ANY (ARRAY[u.a, u.b, u.c]) LIMIT 100) s,
+              WHERE s.link = $1 AND s.carrier = u.carrier
+              ORDER BY s.link DESC, s.carrier DESC, s.id DESC LIMIT 100) s,
      LATERAL (SELECT m.target, m.shop, m.segments FROM message m WHERE m.id = s.id LIMIT 1) m
 
 -- name: settle
