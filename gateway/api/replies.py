@@ -15,7 +15,10 @@ from gateway.api.problems import invalid
 from gateway.api.views import ReplyPage, view_reply
 from gateway.errors import Fault
 from gateway.ids import read, show
-from gateway.store.reading import read_replies
+from gateway.store.reading import FIRST_REPLY, ReplyPlace, read_replies
+
+_CURSOR = "after"
+_HALF = len(show(_CURSOR, 0))
 
 
 class RepliesQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -31,23 +34,33 @@ async def find(context: ApiContext, caller: Caller, request: web.Request) -> web
     query = read_query(RepliesQuery, request)
     shop = named_shop(context, caller, query.shop)
     shop_id = None if shop is None else shop.id
-    after = 0
-    if query.after is not None:
-        last = read("rpl", query.after)
-        if last is None:
-            hint = "give `next` of the page before"
-            raise invalid([Fault("after", "is not a cursor", hint)])
-        after = last
-    now_ms = context.now_ms()
+    after = _place(query.after)
     found = await context.database.read(
-        lambda connection: read_replies(connection, shop_id, after, now_ms, query.limit)
+        lambda connection: read_replies(connection, shop_id, after, query.limit)
     )
+    now_ms = context.now_ms()
     return json_answer(
         ReplyPage(
             replies=[view_reply(reply, now_ms) for reply in found],
-            next=show("rpl", found[-1].id) if found else query.after,
+            next=_cursor(found[-1].place) if found else query.after,
         )
     )
+
+
+def _cursor(place: ReplyPlace) -> str:
+    xact, id_ = place
+    return show(_CURSOR, xact) + show("", id_)[1:]
+
+
+def _place(cursor: str | None) -> ReplyPlace:
+    """The place that a cursor stands for. Raises Refusal for what is none."""
+    if cursor is None:
+        return FIRST_REPLY
+    xact, id_ = read(_CURSOR, cursor[:_HALF]), read("", f"_{cursor[_HALF:]}")
+    if xact is None or id_ is None:
+        hint = "give `next` of the page before"
+        raise invalid([Fault("after", "is not a cursor", hint)])
+    return xact, id_
 
 
 ENDPOINTS = (

@@ -13,16 +13,17 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from gateway.ids import lowest_at
 from gateway.model import Category, Channel, EventKind, Place, State, fold, is_settled
 from gateway.store.queries import load
 
 STATEMENT_TIMEOUT_MS = 10_000
 EVENTS_MAX = 1_000
 """Events that one timeline shows."""
-REPLY_SETTLES_MS = 2_000
-"""A reply is listed when it is this old: one with a lower id may still be on its way to the store,
-and a reader's cursor must not pass it."""
+
+ReplyPlace = tuple[int, int]
+"""A place among all replies: transaction and id. Ids alone are given out before the commit."""
+FIRST_REPLY: ReplyPlace = (0, 0)
+"""The place before all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,7 @@ class StoredReply:
     body: str
     segments: int
     missing: tuple[int, ...]
+    place: ReplyPlace
     forward: StoredMessage | None = None
 
 
@@ -276,18 +278,19 @@ def _message(
 
 
 async def read_replies(
-    connection: asyncpg.Connection, shop: int | None, after: int, now_ms: int, limit: int
+    connection: asyncpg.Connection, shop: int | None, after: ReplyPlace, limit: int
 ) -> list[StoredReply]:
-    """Replies with a higher id than `after`, the oldest first: of one shop, or of all and of none.
+    """Replies behind a place, in the order in which they were stored: of one shop, or of all and
+    of none.
 
-    A reply appears here `REPLY_SETTLES_MS` after it came.
+    A reply appears here once no transaction older than its own is under way.
     """
     await _look(connection)
-    before = lowest_at(now_ms - REPLY_SETTLES_MS)
+    xact, id_ = str(after[0]), after[1]
     if shop is None:
-        rows = await connection.fetch(_sql("all_replies"), after, before, limit)
+        rows = await connection.fetch(_sql("all_replies"), xact, id_, limit)
     else:
-        rows = await connection.fetch(_sql("replies_of_shop"), shop, after, before, limit)
+        rows = await connection.fetch(_sql("replies_of_shop"), shop, xact, id_, limit)
     forwards = await _forwards(connection, [row["id"] for row in rows])
     return [
         StoredReply(
@@ -300,6 +303,7 @@ async def read_replies(
             row["body"],
             row["segments"],
             tuple(row["missing"]),
+            (row["xact"], row["id"]),
             forwards.get(row["id"]),
         )
         for row in rows

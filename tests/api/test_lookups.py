@@ -87,6 +87,9 @@ async def test_replies_are_read_with_a_cursor(stored_api: Api) -> None:
     assert (reply["text"], reply["from"]) == (SECRETS[1], "+12125550123")
     _, again, _ = await stored_api.call("GET", f"/v1/replies?after={told['next']}")
     assert again == {"replies": [], "next": told["next"]}
+    for cursor in ("rpl_0C3V6Q8N40005", told["next"][:-1], "after_"):
+        status, refused, _ = await stored_api.call("GET", f"/v1/replies?after={cursor}")
+        assert (status, refused["errors"][0]["field"]) == (400, "after")
     _, everything, _ = await stored_api.call("GET", "/v1/replies", key=ADMIN_KEY)
     assert [r["shop"] for r in everything["replies"]] == ["sample", "other"]
 

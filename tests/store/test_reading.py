@@ -17,6 +17,8 @@ from gateway.store.embedded import ConnectParameters
 from gateway.store.numbers import assign_number
 from gateway.store.queries import load
 from gateway.store.reading import (
+    FIRST_REPLY,
+    ReplyPlace,
     Search,
     StoredMessage,
     StoredReply,
@@ -27,6 +29,7 @@ from gateway.store.reading import (
     search,
 )
 from gateway.store.shops import add_shop
+from tests.postgres import connected
 from tests.store.sample import NUMBER, SAMPLE, SMS, store_of
 
 NOW = wall_ms()
@@ -124,10 +127,18 @@ class Rows:
         events = await self.database.run(lambda c: read_events(c, id_))
         return [entry.text for entry in compose(message, events)]
 
-    async def replies(self, shop: str | None, after: int = 0, limit: int = 10) -> list[StoredReply]:
-        """Replies after an id."""
+    async def reply(self, id_: int, shop: str | None) -> None:
+        """Insert a reply."""
+        row = {"id": id_, "shop": None if shop is None else self.shops[shop], "link": 1}
+        body = "When do you close?"
+        await self.add("reply", **row, number=NUMBER, phone=PHONE, body=body, segments=1)
+
+    async def replies(
+        self, shop: str | None, after: ReplyPlace = FIRST_REPLY, limit: int = 10
+    ) -> list[StoredReply]:
+        """Replies behind a place."""
         shop_id = None if shop is None else self.shops[shop]
-        return await self.database.run(lambda c: read_replies(c, shop_id, after, NOW, limit))
+        return await self.database.read(lambda c: read_replies(c, shop_id, after, limit))
 
 
 @pytest.fixture
@@ -310,16 +321,7 @@ async def test_replies_come_in_order_with_their_forwards(rows: Rows) -> None:
     """A reply shows how its mail to the shop fares; others' and unrouted ones are the admin's."""
     ids = [lowest_at(NOW - 10_000) + n for n in range(4)]
     for id_, shop in zip(ids, ("sample", "other", None, "sample"), strict=True):
-        await rows.add(
-            "reply",
-            id=id_,
-            shop=None if shop is None else rows.shops[shop],
-            link=1,
-            number=NUMBER,
-            phone=PHONE,
-            body="When do you close?",
-            segments=1,
-        )
+        await rows.reply(id_, shop)
     forward = await rows.message(parent=ids[0], category=3, channel=2, target="owner@example.com")
     await rows.status(forward, 0, State.FAILED, error="550 no such user", done_ms=NOW)
     found = await rows.replies("sample")
@@ -328,21 +330,33 @@ async def test_replies_come_in_order_with_their_forwards(rows: Rows) -> None:
     assert found[0].forward.is_forward
     assert found[0].forward.state(NOW) is State.FAILED
     assert found[1].forward is None
-    assert [r.id for r in await rows.replies("sample", after=ids[0])] == [ids[3]]
+    assert [r.id for r in await rows.replies("sample", found[0].place)] == [ids[3]]
     assert [r.shop_code for r in await rows.replies(None)] == ["sample", "other", None, "sample"]
     assert len(await rows.replies(None, limit=3)) == 3
 
 
-async def test_a_reply_of_this_moment_waits_for_those_before_it(rows: Rows) -> None:
-    """A cursor never passes a reply that another node may still be storing."""
-    await rows.add(
-        "reply",
-        id=lowest_at(NOW - 500),
-        shop=rows.shops["sample"],
-        link=1,
-        number=NUMBER,
-        phone=PHONE,
-        body="Yes",
-        segments=1,
+async def test_a_reply_shows_at_once(rows: Rows) -> None:
+    """Where nothing else is being stored."""
+    await rows.reply(lowest_at(wall_ms()), "sample")
+    assert len(await rows.replies("sample")) == 1
+
+
+@pytest.mark.parametrize("shop", ["sample", None])
+async def test_a_reader_never_passes_a_reply_that_is_still_being_stored(
+    rows: Rows, database: ConnectParameters, shop: str | None
+) -> None:
+    """However long that takes, and whatever its id is: it comes behind what was read before."""
+    low, middle, high = (lowest_at(NOW) + n for n in range(3))
+    insert = (
+        "INSERT INTO reply (id, shop, link, number, phone, body, segments)"
+        " VALUES ($1, $2, 1, '+12125550101', '+12125550123', 'late', 1)"
     )
-    assert await rows.replies("sample") == []
+    async with connected(database) as slow:
+        async with slow.transaction():
+            await slow.execute(insert, middle, rows.shops["sample"])
+            await rows.reply(high, "sample")
+            assert await rows.replies(shop) == []
+        first, second = await rows.replies(shop)
+    assert (first.id, second.id) == (middle, high)
+    await rows.reply(low, "sample")
+    assert [reply.id for reply in await rows.replies(shop, second.place)] == [low]

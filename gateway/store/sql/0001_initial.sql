@@ -238,9 +238,12 @@ CREATE TABLE reply (                    -- MO texts, whole
   phone    text NOT NULL,
   body     text NOT NULL,
   segments int2 NOT NULL,
-  missing  int2[] NOT NULL DEFAULT '{}'
+  missing  int2[] NOT NULL DEFAULT '{}',
+  xact     xid8 NOT NULL DEFAULT pg_current_xact_id()  -- ids are given out before the commit: readers go by this, then by id
 );
-CREATE INDEX reply_shop ON reply (shop, id);
+CREATE INDEX reply_shop ON reply (shop, xact, id);
+CREATE INDEX reply_all ON reply (xact, id);
+CREATE INDEX reply_unrouted ON reply (id) WHERE shop IS NULL;
 
 CREATE TABLE mo_part (                  -- segments of MO texts that are not whole yet, or were whole lately
   link      int4 NOT NULL,

@@ -49,14 +49,15 @@ SELECT id FROM message WHERE shop = $1 AND id >= $2 AND id < $3 ORDER BY id DESC
 SELECT id FROM message WHERE id >= $1 AND id < $2 ORDER BY id DESC LIMIT $3
 
 -- name: replies_of_shop
-SELECT p.id, p.shop, s.code, l.name AS link, p.number, p.phone, p.body, p.segments, p.missing
+-- Only those whose transaction, and every older one, has ended: a reader's place then passes none that is still on its way.
+SELECT p.id, p.xact::text::int8 AS xact, p.shop, s.code, l.name AS link, p.number, p.phone, p.body, p.segments, p.missing
 FROM reply p LEFT JOIN shop s ON s.id = p.shop LEFT JOIN link l ON l.id = p.link
-WHERE p.shop = $1 AND p.id > $2 AND p.id < $3
-ORDER BY p.id LIMIT $4
+WHERE p.shop = $1 AND (p.xact, p.id) > ($2::text::xid8, $3) AND p.xact < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY p.xact, p.id LIMIT $4
 
 -- name: all_replies
--- With those for numbers that belong to no shop.
-SELECT p.id, p.shop, s.code, l.name AS link, p.number, p.phone, p.body, p.segments, p.missing
+-- The same for all shops, with those for numbers that belong to no shop.
+SELECT p.id, p.xact::text::int8 AS xact, p.shop, s.code, l.name AS link, p.number, p.phone, p.body, p.segments, p.missing
 FROM reply p LEFT JOIN shop s ON s.id = p.shop LEFT JOIN link l ON l.id = p.link
-WHERE p.id > $1 AND p.id < $2
-ORDER BY p.id LIMIT $3
+WHERE (p.xact, p.id) > ($1::text::xid8, $2) AND p.xact < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY p.xact, p.id LIMIT $3
