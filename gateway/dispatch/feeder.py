@@ -11,6 +11,7 @@ from collections.abc import Callable
 import asyncpg
 
 from gateway.dispatch.flights import Fate, Flight, Flights, Outgoing
+from gateway.dispatch.outcomes import columns
 from gateway.dispatch.routes import Link, Route, Routes
 from gateway.dispatch.settle import Settler
 from gateway.errors import Fenced, StoreDown
@@ -29,6 +30,9 @@ CLAIM_MAX = 500
 _RETRY_S = 0.5
 _TRIES_MAX = 32_767
 """What a column of two octets holds."""
+
+_Sender = tuple[int, str]
+"""Shop and number."""
 
 
 class Feeder:
@@ -123,9 +127,11 @@ class Feeder:
         self._flights.begin(flight)
         positions = route.begin_claim()
 
-        async def claim(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+        async def claim(
+            connection: asyncpg.Connection,
+        ) -> tuple[list[asyncpg.Record], set[_Sender]]:
             await connection.execute(SQL["lock_route"], route.id)
-            return await connection.fetch(
+            rows = await connection.fetch(
                 SQL["claim"],
                 route.id,
                 *positions,
@@ -135,9 +141,10 @@ class Feeder:
                 self._epoch,
                 self._link.id,
             )
+            return rows, await self._released(connection, rows)
 
         try:
-            rows = await self._connection.transact(claim)
+            rows, released = await self._connection.transact(claim)
         except BaseException:
             self._flights.forget(flight)
             self._on_unknown()
@@ -146,13 +153,40 @@ class Feeder:
         if not rows:
             self._flights.forget(flight)
         elif self._may_write():
-            self._pass_on(route, rows, flight)
+            self._pass_on(route, rows, released, flight)
         else:
             # Too late to send: by now another node may have taken the flight over.
             self._flights.forget(flight)
             self._on_unknown()
 
-    def _pass_on(self, route: Route, rows: list[asyncpg.Record], flight_id: int) -> None:
+    async def _released(
+        self, connection: asyncpg.Connection, rows: list[asyncpg.Record]
+    ) -> set[_Sender]:
+        """Senders of these texts that their shops have no more.
+
+        The directory may not know yet of a number just assigned, so the store has the last word.
+        """
+        doubtful = {
+            (row["shop"], row["sender"])
+            for row in rows
+            if row["channel"] == Channel.SMS and not self._has_number(row["shop"], row["sender"])
+        }
+        if not doubtful:
+            return doubtful
+        kept = await connection.fetch(SQL["assigned_numbers"], *columns(list(doubtful)))
+        return doubtful - {(row["shop"], row["number"]) for row in kept}
+
+    def _has_number(self, shop_id: int, sender: str) -> bool:
+        shop = self._directory.shop_by_id(shop_id)
+        return shop is None or any(number.number == sender for number in shop.numbers)
+
+    def _pass_on(
+        self,
+        route: Route,
+        rows: list[asyncpg.Record],
+        released: set[_Sender],
+        flight_id: int,
+    ) -> None:
         """Let the gate judge what was claimed, and give the link what may go."""
         flight = Flight(flight_id, len(rows))
         now_ms = wall_ms()
@@ -160,7 +194,9 @@ class Feeder:
         for row in sorted(rows, key=_by_rank):
             message = _outgoing(row, route, flight)
             self._routes.claimed(route, message.rank)
-            if self._may_go(message, row["sms_alerts"], now_ms):
+            if message.fate is None and (message.shop, message.sender) in released:
+                self._settler.gate(message, State.FAILED, "its number was released")
+            elif self._may_go(message, row["sms_alerts"], now_ms):
                 sending.append(message)
         if sending:
             self._link.take(sending)

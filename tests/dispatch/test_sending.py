@@ -206,6 +206,41 @@ async def test_a_no_sms_said_after_acceptance_suppresses_what_waits(
         assert await node.states(id_) == {0: State.SUPPRESSED}
 
 
+async def test_a_number_that_its_shop_gave_up_sends_nothing_more(
+    database: ConnectParameters,
+) -> None:
+    """What waits fails and says why; by now the number may be another shop's."""
+    async with stage(database) as node:
+        id_ = await _waiting(node)
+        node.directory.shops[1] = a_shop(1, numbers=())
+        node.link.allow(1)
+        await _ends(node, id_)
+        assert await node.rows("SELECT state, error FROM status") == [
+            (State.FAILED, "its number was released")
+        ]
+        assert await node.events(id_) == [EventKind.FAILED]
+        assert node.link.taken == []
+
+
+async def test_a_number_that_only_the_store_knows_of_yet_may_send(
+    database: ConnectParameters,
+) -> None:
+    """It was assigned a moment ago, and another node accepted the text."""
+    async with stage(database) as node:
+        await node.rows(
+            "INSERT INTO shop (code, name, main_phone, contact_email, time_zone)"
+            " VALUES ('sample', '', '', '', 'UTC')"
+        )
+        sender = node.shops[0].numbers[0].number
+        await node.rows(
+            "INSERT INTO number_assignment (number, shop, route) VALUES ($1, 1, 1)", sender
+        )
+        await _waiting(node)
+        node.directory.shops[1] = a_shop(1, numbers=())
+        node.link.allow(1)
+        await node.link.has_taken(1)
+
+
 @pytest.mark.parametrize("condition", ["held", "ended"])
 async def test_what_waits_for_a_shop_is_held_and_released(
     database: ConnectParameters, condition: str

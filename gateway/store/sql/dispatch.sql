@@ -96,6 +96,13 @@ SELECT m.id, m.shop, m.channel, m.category, m.encoding, m.segments, m.expires_ms
         WHERE c.shop = m.shop AND c.phone = m.target) AS sms_alerts
 FROM k, LATERAL (SELECT * FROM message m WHERE m.id = k.id LIMIT 1) m
 
+-- name: assigned_numbers
+-- Which of these shops have which of these numbers now.
+SELECT u.shop, u.number
+FROM unnest($1::int4[], $2::text[]) u(shop, number),
+     LATERAL (SELECT a.id FROM number_assignment a
+              WHERE a.number = u.number AND a.shop = u.shop AND a.until IS NULL LIMIT 1) a
+
 -- name: flush
 -- What the peers answered, the flights that are over, and the present of each lane.
 WITH s AS (
