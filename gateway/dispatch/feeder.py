@@ -28,6 +28,7 @@ SQL = load("dispatch")
 
 CLAIM_MAX = 500
 _RETRY_S = 0.5
+_TELL_S = 60.0
 _TRIES_MAX = 32_767
 """What a column of two octets holds."""
 
@@ -71,6 +72,8 @@ class Feeder:
         self._on_unknown = on_unknown
         self._wake = asyncio.Event()
         self._is_stopping = False
+        self._told: float | None = None
+        """When (loop time) the log was last told of the failure that lasts."""
         self._is_idle = asyncio.Event()
         self._is_idle.set()
         for route in serves:
@@ -96,12 +99,19 @@ class Feeder:
             self._is_idle.clear()
             try:
                 await self._feed()
+                self._told = None
             except (StoreDown, Fenced) as error:
-                log.warning("link %s: nothing can be claimed: %s", self._link.name, error)
+                self._tell(error)
                 await asyncio.sleep(_RETRY_S)
                 self._wake.set()
             finally:
                 self._is_idle.set()
+
+    def _tell(self, error: Exception) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._told is None or now - self._told >= _TELL_S:
+            self._told = now
+            log.warning("link %s: nothing can be claimed: %s", self._link.name, error)
 
     async def finished(self) -> None:
         """Wait until no claim is under way. After `stop` none begins."""

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.dispatch import feeder
 from gateway.errors import StoreDown
 from gateway.ids import wall_ms
 from gateway.model import Category, Cause, EventKind, State, fold
@@ -310,6 +311,30 @@ async def test_a_claim_whose_answer_is_lost_goes_back_and_is_sent_once(
         await node.link.has_taken(1)
         await node.turn()
         assert node.link.sent == [(id_, 0)]
+
+
+async def test_an_outage_fills_no_log(
+    database: ConnectParameters,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The first failure to claim is told, then one a minute, and the next outage anew."""
+    monkeypatch.setattr(feeder, "_RETRY_S", 0.001)
+    async with stage(database) as node:
+        for outage in (1, 2):
+            tries = 0
+
+            def may_write() -> bool:
+                nonlocal tries
+                tries += 1
+                return tries > 5
+
+            await _waiting(node)
+            assert node.feeder is not None
+            node.feeder._may_write = may_write
+            node.link.allow(outage)
+            await node.link.has_taken(outage)
+            assert caplog.text.count("nothing can be claimed") == outage
 
 
 async def test_a_claim_that_comes_after_the_lease_is_not_sent(database: ConnectParameters) -> None:
