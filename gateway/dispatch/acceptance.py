@@ -14,7 +14,7 @@ from typing import Any
 
 from config.settings import LimitSettings, SmsSettings
 from gateway.dispatch.request import Contact, SendRequest
-from gateway.dispatch.request_fields import read_fields
+from gateway.dispatch.request_fields import read_fields, too_long
 from gateway.errors import Fault, Refusal
 from gateway.ids import IdSource, show
 from gateway.model import Category, Channel, Message, Place, State
@@ -45,6 +45,7 @@ class Draft:
     send_at_ms: int | None
     reference_bits: Mapping[str, int]
     """By the name of the route: 8 or 16."""
+    segments_max: int
     verdict: Verdict | None = None
 
     @property
@@ -53,12 +54,18 @@ class Draft:
         return self.alerts is None or self.is_sender_open
 
     def send_from(self, number: Number) -> None:
-        """Let this number of the shop send it: its route decides how segments are marked."""
+        """Let this number of the shop send it: its route decides how segments are marked.
+
+        Raises Refusal where that takes more segments than may be.
+        """
         message = self.message
         message.sender, message.route = number.number, number.route
         encoding = Encoding(message.encoding & ~WIDE_REFERENCE)
         is_wide = self.reference_bits.get(number.route_name) == 16
         message.segments = count(message.body, encoding, 16 if is_wide else 8)
+        if message.segments > self.segments_max:
+            fault = too_long(message.segments, self.segments_max)
+            raise Refusal("invalid-request", "The request has faulty fields.", (fault,))
         wide = WIDE_REFERENCE if is_wide and message.segments > 1 else 0
         message.encoding = encoding + wide
 
@@ -109,6 +116,7 @@ class Acceptance:
             changes=fields.body.changes,
             send_at_ms=fields.send_at_ms,
             reference_bits=self._reference_bits,
+            segments_max=self._sms.segments_max,
         )
         if message.segments > 1:
             draft.send_from(number)
@@ -151,7 +159,9 @@ def _number(shop: Shop, sender: str | None) -> Number:
 
 
 def choose_sender(draft: Draft, known_number: str | None) -> None:
-    """Send from the number that last talked with the phone, where the request names none."""
+    """Send from the number that last talked with the phone, where the request names none. Raises
+    Refusal as `Draft.send_from` does.
+    """
     if draft.is_sender_open and known_number is not None:
         for number in draft.shop.numbers:
             if number.number == known_number and number.number != draft.message.sender:
@@ -164,8 +174,8 @@ def settle_draft(
     """Complete a draft with what the store knows of its contact, and let the gate judge it.
 
     `has_link`: whether a link serves the route of the sender that `choose_sender` chooses. Raises
-    Refusal where acceptance refuses what the gate would hold or drop later: `support-ended`, and a
-    validity that has passed.
+    Refusal as that does, and where acceptance refuses what the gate would hold or drop later:
+    `support-ended`, and a validity that has passed.
     """
     message = draft.message
     choose_sender(draft, known_number)

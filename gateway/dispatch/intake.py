@@ -315,8 +315,8 @@ class Intake:
             known = contacts.get(whom)
             if draft.alerts is not None:
                 said[whom] = draft.alerts
-            choose_sender(draft, known["number"] if known else None)
             try:
+                choose_sender(draft, known["number"] if known else None)
                 settle_draft(
                     draft,
                     said.get(whom, known["sms_alerts"] if known else None),
@@ -457,7 +457,5 @@ def _replayed(row: asyncpg.Record, key: Idempotency) -> Outcome:
         fault = Fault(
             "Idempotency-Key", "belongs to another request", "use a new key for a new request"
         )
-        return Refusal(
-            "key-reused", "The idempotency key was used for another request.", (fault,)
-        )
+        return Refusal("key-reused", "The idempotency key was used for another request.", (fault,))
     return Accepted(row["answer"].encode(), is_replay=True)

@@ -79,9 +79,7 @@ def _strings(request: SendRequest) -> list[tuple[str, str]]:
         ("from" if name == "sender" else name, getattr(request, name)) for name in _TEXT_FIELDS
     ]
     if request.contact is not None:
-        found += [
-            (f"contact.{name}", getattr(request.contact, name)) for name in _CONTACT_FIELDS
-        ]
+        found += [(f"contact.{name}", getattr(request.contact, name)) for name in _CONTACT_FIELDS]
     return [(name, value) for name, value in found if value is not None]
 
 
@@ -168,6 +166,11 @@ def _ms(time: datetime | None) -> int | None:
     return None if time is None else int(time.timestamp() * 1000)
 
 
+def too_long(segments: int, most: int) -> Fault:
+    """The fault of a text of more segments than may be."""
+    return Fault("text", f"takes {segments} segments; at most {most} are allowed", "shorten it")
+
+
 def _body(text: str, sms: SmsSettings, faults: list[Fault]) -> Body:
     changes: tuple[Change, ...] = ()
     if sms.smart_repair:
@@ -177,8 +180,6 @@ def _body(text: str, sms: SmsSettings, faults: list[Fault]) -> Body:
         return Body(text)
     encoding = choose(text)
     segments = count(text, encoding)
-    most = sms.segments_max
-    if segments > most:
-        problem = f"takes {segments} segments; at most {most} are allowed"
-        faults.append(Fault("text", problem, "shorten it"))
+    if segments > sms.segments_max:
+        faults.append(too_long(segments, sms.segments_max))
     return Body(text, changes, encoding, segments)

@@ -116,6 +116,20 @@ def test_a_faulty_field_is_named(fields: dict[str, Any], faulty: str) -> None:
     assert faulty in [fault.field for fault in refusal(**fields).faults]
 
 
+def test_a_text_may_be_too_long_for_a_wide_reference_alone() -> None:
+    """1,530 characters are ten segments of 153, and eleven of 152."""
+    text = "x" * 1_530
+    fits = draft(text=text)
+    assert fits.message.segments == 10
+    for told in (
+        refusal(text=text, sender="+12125550102"),
+        pytest.raises(Refusal, choose_sender, fits, "+12125550102").value,
+    ):
+        assert told.type == "invalid-request"
+        assert [fault.field for fault in told.faults] == ["text"]
+        assert "11 segments" in told.faults[0].problem
+
+
 @pytest.mark.parametrize("phone", [None, "", "  "])
 def test_a_contact_without_primary_phone_is_refused(phone: str | None) -> None:
     """As such, not as a malformed number."""
@@ -131,9 +145,7 @@ def test_a_contact_without_primary_phone_is_refused(phone: str | None) -> None:
         ({"fallback": ["voice"]}, "fallback"),
     ],
 )
-def test_what_this_version_cannot_do_is_never_ignored(
-    fields: dict[str, Any], faulty: str
-) -> None:
+def test_what_this_version_cannot_do_is_never_ignored(fields: dict[str, Any], faulty: str) -> None:
     """It is refused, naming the field."""
     told = refusal(**fields)
     assert (told.type, [fault.field for fault in told.faults]) == ("not-available", [faulty])

@@ -230,6 +230,27 @@ async def test_two_writers_race_for_a_key(database: ConnectParameters) -> None:
         assert len(await one.rows("SELECT id FROM message")) == 6
 
 
+async def test_a_text_too_long_for_the_number_that_talked_last_is_refused_alone(
+    database: ConnectParameters,
+) -> None:
+    """The number is only known when the store has been asked; its neighbours are stored."""
+    numbers = (Number("+12125550101", 1, 1, "acme"), Number("+12125550102", 1, 1, "wide"))
+    async with stage(database) as node:
+        await node.rows(
+            "INSERT INTO contact (shop, phone, number) VALUES (1, '+12125550123', $1)"
+            " RETURNING shop",
+            "+12125550102",
+        )
+        shop = a_shop(1, numbers=numbers)
+        drafts = [node.draft(shop=shop, text=text) for text in ("short", "x" * 1_530, "short too")]
+        for draft in drafts:
+            draft.reference_bits = {"wide": 16}
+        outcomes = await node.post(*drafts)
+        assert [isinstance(outcome, Refusal) for outcome in outcomes] == [False, True, False]
+        assert isinstance(outcomes[1], Refusal)
+        assert [fault.field for fault in outcomes[1].faults] == ["text"]
+
+
 # Bad rows and outages --------------------------------------------------------------------------
 
 
