@@ -27,6 +27,8 @@ from protocols.sms.receipts import Outcome, Receipt
 log = logging.getLogger(__name__)
 
 BATCH_MAX = 500
+WAITING_MAX = 20_000
+"""Receipts that may wait for the store, over all links. Carriers keep what goes beyond."""
 _ATTEMPTS = 3
 _POLL_S = 1.0
 _RETRY_MIN_S = 0.05
@@ -70,7 +72,12 @@ class Receipts:
     def receipt(
         self, link: int, receipt: Receipt, phone: str, respond: Callable[[int], None]
     ) -> None:
-        """A receipt has come on a link, for a text to `phone`."""
+        """A receipt has come on a link, for a text to `phone`. It is answered when it is stored, or
+        refused for now where too many wait already.
+        """
+        if len(self._waiting) >= WAITING_MAX:
+            respond(ESME_RX_T_APPN)
+            return
         forms = id_forms(receipt.message_id) if receipt.message_id else ()
         self._waiting.append(
             Item(

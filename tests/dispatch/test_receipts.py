@@ -8,10 +8,12 @@ from typing import Any
 import asyncpg
 import pytest
 
+from gateway.dispatch import receipts
 from gateway.dispatch.early import RETRIES_S
 from gateway.errors import StoreDown
 from gateway.model import Cause, EventKind, State
 from gateway.store.embedded import ConnectParameters
+from protocols.smpp.status import ESME_RX_T_APPN
 from protocols.sms.message_ids import normal_form
 from protocols.sms.receipts import Receipt, ReceiptState
 from tests.dispatch.stage import Stage, stage
@@ -365,6 +367,23 @@ async def test_acknowledgements_follow_the_commit_and_keep_their_order(
         assert carrier.answers == []
         node.receipts_connection.transact = transact  # type: ignore[method-assign]
         assert await carrier.answered(3) == [("c1", 0), ("x2", 0), ("x3", 0)]
+
+
+async def test_what_waits_for_the_store_is_bounded(
+    database: ConnectParameters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The carrier keeps the rest, and may send it again when the store is back."""
+    monkeypatch.setattr(receipts, "WAITING_MAX", 3)
+    async with stage(database) as node:
+        carrier = Carrier(node)
+        node.may_write = False
+        for n in range(5):
+            carrier.send(f"c{n}")
+        refused = ESME_RX_T_APPN
+        assert await carrier.answered(2) == [("c3", refused), ("c4", refused)]
+        node.may_write = True
+        assert [name for name, _ in (await carrier.answered(5))[2:]] == ["c0", "c1", "c2"]
+        await carrier.tell("c3")
 
 
 async def test_a_commit_whose_answer_is_lost_is_repeated_without_a_trace(
