@@ -33,6 +33,14 @@ SQL = load("nodes")
 
 _SAME_NAME_MAX = 32
 _REGISTER_LOCK = 0x6E6F6465
+_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def uptime() -> float:
+    """Seconds that pass also while the machine is suspended, as leases do, where the system has
+    such a clock.
+    """
+    return time.clock_gettime(_CLOCK) if _CLOCK is not None else time.monotonic()
 
 
 def lock_name(data_dir: Path, name: str) -> tuple[int, str]:
@@ -82,7 +90,7 @@ class Node:
         self._database = database
         self._connection = HotConnection(database, "lease")
         self._lease_s = lease_s
-        self._renewed = self._steady_since = time.monotonic()
+        self._renewed = self._steady_since = uptime()
         self._is_lost = False
         self._binds: dict[tuple[int, int], BindLease] = {}
 
@@ -93,14 +101,14 @@ class Node:
 
     def may_write(self) -> bool:
         """Whether the lease was renewed within the first half of its length."""
-        return not self._is_lost and time.monotonic() - self._renewed < self._lease_s / 2
+        return not self._is_lost and uptime() - self._renewed < self._lease_s / 2
 
     def may_judge(self) -> bool:
         """Whether leases that have run out tell of dead nodes.
 
         They do not when the database was away for all: every node first gets the time to renew.
         """
-        return self.may_write() and time.monotonic() - self._steady_since >= self._lease_s
+        return self.may_write() and uptime() - self._steady_since >= self._lease_s
 
     async def run(self) -> None:
         """Renew the node's lease and those of its binds, for ever.
@@ -109,7 +117,7 @@ class Node:
         """
         while True:
             await asyncio.sleep(self._lease_s / 8)
-            asked = time.monotonic()
+            asked = uptime()
             held = dict(self._binds)
             try:
                 async with asyncio.timeout(self._lease_s / 4):

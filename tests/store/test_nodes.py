@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +92,12 @@ async def test_a_node_knows_the_highest_id_so_far(database: ConnectParameters) -
 async def test_a_node_writes_only_in_the_first_half_of_its_lease(
     database: ConnectParameters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody takes over before all of it has passed."""
+    """Nobody takes over before all of it has passed, be it in a machine's sleep."""
     async with opened(database) as store:
         node = await a_node(store, "one")
         assert node.may_write()
-        now = nodes.time.monotonic()
-        monkeypatch.setattr(nodes.time, "monotonic", lambda: now + LEASE_S / 2)
+        now = nodes.uptime()
+        monkeypatch.setattr(nodes, "uptime", lambda: now + LEASE_S / 2)
         assert not node.may_write()
         assert not await node.bind_lease(1, 0).acquire()
 
@@ -163,6 +164,18 @@ async def test_who_leaves_lets_others_begin_at_once(database: ConnectParameters)
         assert await two.bind_lease(1, 0).acquire()
         rows = await store.fetch("SELECT id FROM node WHERE until > now()")
         assert [row["id"] for row in rows] == [two.id]
+
+
+def test_leases_count_the_time_that_a_machine_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its system tells it; others must do with the time awake."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    asked: list[int] = []
+    monkeypatch.setattr(nodes.time, "clock_gettime", lambda which: asked.append(which) or 7.0)
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        assert nodes.uptime() == 7.0
+        assert asked == [clock]
+    monkeypatch.setattr(nodes, "_CLOCK", None)
+    assert nodes.uptime() <= time.monotonic()
 
 
 def test_two_processes_of_one_name_get_two_names(tmp_path: Path) -> None:
