@@ -31,6 +31,7 @@ STATUS_CODES = {
     "invalid-request": 400,
     "unauthorized": 401,
     "not-found": 404,
+    "method-not-allowed": 405,
     "being-sent": 409,
     "key-reused": 409,
     "too-late": 409,
@@ -42,6 +43,7 @@ STATUS_CODES = {
     "gateway-retired": 422,
     "not-available": 422,
     "over-limit": 429,
+    "internal": 500,
     "unavailable": 503,
 }
 """HTTP status by problem type. The types are part of the API: docs/api.md explains each."""

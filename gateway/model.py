@@ -192,7 +192,10 @@ def fold(segments: int, states: Sequence[State], waiting: State) -> State:
 
 
 class EventKind(IntEnum):
-    """What an `event` row tells: every final state, and whatever the other rows cannot show."""
+    """What an `event` row tells: every final state, and whatever the other rows cannot show.
+
+    A number that is left out is not given again: stored rows may still have it.
+    """
 
     DELIVERED = 1
     UNDELIVERED = 2
@@ -205,11 +208,9 @@ class EventKind(IntEnum):
     RELEASED = 9
     THROTTLED = 10
     RETRIED = 11
-    RETURNED = 12
     RESENT = 13
     RECEIPT = 14
     NO_RECEIPT = 15
-    RECOVERED = 16
 
     @property
     def word(self) -> str:

@@ -11,7 +11,8 @@ from aiohttp import web
 from gateway import __version__
 from gateway.api.context import ApiContext
 from gateway.api.endpoints import Endpoint, OpenEndpoint
-from gateway.api.problems import OWN_STATUS_CODES, TITLES
+from gateway.api.problems import TITLES
+from gateway.errors import STATUS_CODES
 
 _REF = "#/components/schemas/{name}"
 
@@ -102,7 +103,7 @@ def _problems(endpoint: Endpoint) -> dict[int, list[str]]:
     """What can go wrong, by HTTP status."""
     found: dict[int, list[str]] = {}
     for type_ in ("unauthorized", *endpoint.problems):
-        found.setdefault(OWN_STATUS_CODES[type_], []).append(f"{type_}: {TITLES[type_]}")
+        found.setdefault(STATUS_CODES[type_], []).append(f"{type_}: {TITLES[type_]}")
     return found
 
 

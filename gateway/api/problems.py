@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from gateway.errors import STATUS_CODES, Fault, Refusal
+from gateway.errors import Fault, Refusal
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -37,9 +37,6 @@ TITLES = {
 }
 """A short text for each type, always the same."""
 
-OWN_STATUS_CODES = {**STATUS_CODES, "method-not-allowed": 405, "internal": 500}
-"""HTTP status by type, of all types that this API answers with."""
-
 HINTS = {
     "unauthorized": "send `Authorization: Bearer gw_…` with a key from `gateway key create`",
     "over-limit": "wait as long as Retry-After says, then send the same request again",
@@ -58,7 +55,7 @@ def document(refusal: Refusal) -> dict[str, Any]:
     told: dict[str, Any] = {
         "type": f"/problems/{refusal.type}",
         "title": TITLES[refusal.type],
-        "status": OWN_STATUS_CODES[refusal.type],
+        "status": refusal.status_code,
         "detail": refusal.detail,
     }
     if hint:
@@ -84,7 +81,7 @@ def problem(refusal: Refusal, headers: dict[str, str] | None = None) -> web.Resp
         sent["WWW-Authenticate"] = "Bearer"
     return web.Response(
         body=_encode(document(refusal)),
-        status=OWN_STATUS_CODES[refusal.type],
+        status=refusal.status_code,
         content_type=CONTENT_TYPE,
         headers=sent,
     )

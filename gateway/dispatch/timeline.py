@@ -161,9 +161,7 @@ _SENTENCES: dict[EventKind, _Sentence] = {
     EventKind.RELEASED: _plain("released: it waits for its turn"),
     EventKind.THROTTLED: _again("throttled"),
     EventKind.RETRIED: _again("refused for now"),
-    EventKind.RETURNED: _plain("went back to the queue"),
     EventKind.RESENT: _caused("sent again"),
     EventKind.RECEIPT: _receipt,
     EventKind.NO_RECEIPT: _plain("no receipt came in the time that was allowed for one"),
-    EventKind.RECOVERED: _plain("taken over from a node that had ended"),
 }
