@@ -21,13 +21,17 @@ class QueuesQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 async def find(context: ApiContext, caller: Caller, request: web.Request) -> web.Response:
-    """The latest sample: everything for an admin, its own messages for a shop."""
+    """The latest sample: everything for an admin; for a shop the routes of its numbers and its own
+    messages.
+    """
     query = read_query(QueuesQuery, request)
     shop = named_shop(context, caller, query.shop)
     snapshot = context.depths.latest
     if not snapshot.as_of_ms:
         snapshot = await context.depths.sample()
-    return json_answer(report(snapshot, None if shop is None else shop.id))
+    if shop is None:
+        return json_answer(report(snapshot))
+    return json_answer(report(snapshot, shop.id, {number.route for number in shop.numbers}))
 
 
 ENDPOINTS = (

@@ -5,7 +5,7 @@ sentence a route.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -100,13 +100,18 @@ class QueueReport(msgspec.Struct, kw_only=True):
     unrouted_replies: int | None
 
 
-def report(snapshot: Snapshot, shop: int | None = None) -> QueueReport:
-    """The report for operators, or with `shop` what that shop may see: its own messages alone."""
+def report(snapshot: Snapshot, shop: int | None = None, own: Collection[int] = ()) -> QueueReport:
+    """The report for operators, or with `shop` what that shop may see: its own messages alone.
+
+    `own`: the routes of the shop's numbers, which it sees even when nothing waits there.
+    """
     forwards = [f for f in snapshot.failed_forwards if shop is None or f.shop == shop]
     routes = [
         _route(snapshot, id_, route, shop)
         for id_, route in snapshot.routes.items()
-        if shop is None or any(d.route == id_ and d.shop == shop for d in snapshot.depths)
+        if shop is None
+        or id_ in own
+        or any(d.route == id_ and d.shop == shop for d in snapshot.depths)
     ]
     return QueueReport(
         as_of=iso(snapshot.as_of_ms),

@@ -102,6 +102,10 @@ async def test_queues_are_told_by_route(stored_api: Api) -> None:
     assert (route["route"], route["waiting"], len(route["shops"])) == ("acme", 2, 2)
     _, told, _ = await stored_api.call("GET", "/v1/queues")
     assert told["routes"][0]["waiting"] == 1
+    await stored_api.context.database.fetch("DELETE FROM queue")
+    await stored_api.context.depths.sample()
+    _, told, _ = await stored_api.call("GET", "/v1/queues")
+    assert [(route["route"], route["waiting"]) for route in told["routes"]] == [("acme", 0)]
 
 
 async def test_what_is_no_time_and_no_cursor_is_named(stored_api: Api) -> None:

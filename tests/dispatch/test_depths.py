@@ -200,6 +200,16 @@ def test_a_shop_sees_its_own_alone() -> None:
     assert report(sample, 3).routes == []
 
 
+def test_a_shop_sees_that_its_link_is_up() -> None:
+    """Also when nothing of its own waits; what others have there stays hidden."""
+    sample = snapshot(ready(1, 1_000), links=(link(rate=10.0),))
+    (route,) = report(sample, 2, {1}).routes
+    assert (route.route, route.waiting, route.shops, route.lanes) == ("acme", 0, [], [])
+    assert [each.state for each in route.links] == ["up"]
+    assert route.rate is route.sending is route.drain_s is route.oldest_s is None
+    assert route.summary == "acme: nothing waiting"
+
+
 def test_spans_are_told_in_their_most_telling_unit() -> None:
     """Seconds up to two minutes, then minutes, hours, days."""
     assert [span(s) for s in (0.4, 38, 119, 720, 10_800, 200_000)] == [
