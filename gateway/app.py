@@ -41,7 +41,7 @@ from gateway.model import State
 from gateway.observe.metrics import Metrics
 from gateway.store.database import HotConnection
 from gateway.store.directory import Directory
-from gateway.store.nodes import Node, default_name, lock_name, register
+from gateway.store.nodes import Node, default_name, lock_name, machine_id, register
 from gateway.store.opening import open_store
 from gateway.store.queries import load
 
@@ -88,9 +88,10 @@ class Gateway:
         self._database, self._release = await open_store(settings.store)
         name = settings.node.name or default_name(self.roles)
         self._lock, name = lock_name(settings.store.data_dir, name)
-        identity = await register(self._database, name, settings.node.lease_s)
+        machine = machine_id(settings.store.data_dir)
+        identity = await register(self._database, name, machine, settings.node.lease_s)
         self._node = Node(self._database, identity, settings.node.lease_s)
-        log.info("node %s is number %d, epoch %d", name, identity.id, identity.epoch)
+        log.info("node %s is number %d, epoch %d", identity.name, identity.id, identity.epoch)
         self._ids = IdSource(identity.id, floor=identity.floor)
         self._metrics = Metrics()
         self._directory = Directory(self._database)

@@ -6,7 +6,8 @@ two lies the time for whatever was under way.
 
 A node has a name. A lock file of that name in the data folder tells whether a process of this name
 lives on this machine: the kernel drops the lock of a killed one, so that a restart takes its own
-messages over at once instead of waiting for the lease.
+messages over at once instead of waiting for the lease. Two machines may have the same name, so each
+data folder has a random id: who comes second, while the first lives, adds it to the name.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import secrets
 import socket
 import time
 from collections.abc import Callable
@@ -32,6 +34,7 @@ log = logging.getLogger(__name__)
 SQL = load("nodes")
 
 _SAME_NAME_MAX = 32
+_MACHINE_DIGITS = 32
 _REGISTER_LOCK = 0x6E6F6465
 _CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 
@@ -63,6 +66,23 @@ def lock_name(data_dir: Path, name: str) -> tuple[int, str]:
         else:
             return descriptor, candidate
     raise GatewayError(f"{_SAME_NAME_MAX} processes named {name} run here already: set [node] name")
+
+
+def machine_id(data_dir: Path) -> str:
+    """The random id of this data folder: 32 hexadecimal digits, made with its first node."""
+    folder = data_dir / "nodes"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(folder / "machine", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        known = file.read().strip()
+        if len(known) == _MACHINE_DIGITS:
+            return known
+        file.seek(0)
+        file.truncate()
+        made = secrets.token_hex(_MACHINE_DIGITS // 2)
+        file.write(f"{made}\n")
+        return made
 
 
 def default_name(roles: tuple[str, ...]) -> str:
@@ -215,16 +235,21 @@ def _ignore() -> None:
     """Nobody wants to know."""
 
 
-async def register(database: Database, name: str, lease_s: float) -> Identity:
-    """Enter this process into the store under a name that it holds locked.
+async def register(database: Database, name: str, machine: str, lease_s: float) -> Identity:
+    """Enter this process into the store under a name that it holds locked on its machine.
 
-    It gets the number that the name had before, or a free one, and a higher epoch. Raises
+    It gets the number that the name had before, or a free one, and a higher epoch. Where a living
+    process of another machine has the name, the first digits of `machine` are added to it. Raises
     GatewayError when there is no free number, and StoreDown.
     """
 
     async def enter(connection: asyncpg.Connection) -> Identity:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _REGISTER_LOCK)
-        known = await connection.fetchrow(SQL["find_node"], name)
+        own = name
+        known = await connection.fetchrow(SQL["find_node"], own)
+        if known is not None and known["is_alive"] and known["machine"] != machine:
+            own = f"{name}-{machine[:6]}"
+            known = await connection.fetchrow(SQL["find_node"], own)
         if known is not None:
             number, epoch = known["id"], known["epoch"] + 1
         else:
@@ -233,8 +258,8 @@ async def register(database: Database, name: str, lease_s: float) -> Identity:
                 raise GatewayError("all 1,024 node numbers are taken: end some processes")
             taken = await connection.fetchval("SELECT epoch FROM node WHERE id = $1", number)
             epoch = (taken or 0) + 1
-        await connection.execute(SQL["register_node"], number, name, epoch, lease_s)
+        await connection.execute(SQL["register_node"], number, own, epoch, machine, lease_s)
         floor = await connection.fetchval(SQL["highest_ids"])
-        return Identity(number, epoch, name, floor or 0)
+        return Identity(number, epoch, own, floor or 0)
 
     return await database.run(enter)

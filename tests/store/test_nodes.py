@@ -15,15 +15,16 @@ from gateway.ids import lowest_at
 from gateway.store import nodes
 from gateway.store.database import Database
 from gateway.store.embedded import ConnectParameters
-from gateway.store.nodes import Node, lock_name, register
+from gateway.store.nodes import Node, lock_name, machine_id, register
 from tests.store.sample import opened
 
 LEASE_S = 30.0
+HERE, THERE = "a1" * 16, "b2" * 16
 
 
 async def a_node(store: Database, name: str, lease_s: float = LEASE_S) -> Node:
     """A registered node."""
-    return Node(store, await register(store, name, lease_s), lease_s)
+    return Node(store, await register(store, name, HERE, lease_s), lease_s)
 
 
 async def lapse(store: Database, node: Node) -> None:
@@ -40,9 +41,9 @@ async def test_a_name_keeps_its_number_and_gets_a_higher_epoch(
 ) -> None:
     """Others get numbers of their own."""
     async with opened(database) as store:
-        first = await register(store, "one", LEASE_S)
-        again = await register(store, "one", LEASE_S)
-        other = await register(store, "two", LEASE_S)
+        first = await register(store, "one", HERE, LEASE_S)
+        again = await register(store, "one", HERE, LEASE_S)
+        other = await register(store, "two", HERE, LEASE_S)
         assert (first.id, first.epoch, again.id, again.epoch) == (0, 1, 0, 2)
         assert other.id == 1
 
@@ -52,13 +53,37 @@ async def test_a_number_that_was_left_for_a_day_is_used_again_with_a_higher_epoc
 ) -> None:
     """But not while flights of its last owner are there."""
     async with opened(database) as store:
-        await register(store, "old", LEASE_S)
+        await register(store, "old", HERE, LEASE_S)
         await store.fetch("UPDATE node SET until = now() - interval '2 days', epoch = 7")
         await store.fetch("INSERT INTO flight VALUES (1, 0, 7, 1, 1, '{}')")
-        assert (await register(store, "new", LEASE_S)).id == 1
+        assert (await register(store, "new", HERE, LEASE_S)).id == 1
         await store.fetch("DELETE FROM flight")
-        newer = await register(store, "newer", LEASE_S)
+        newer = await register(store, "newer", HERE, LEASE_S)
         assert (newer.id, newer.epoch) == (0, 8)
+
+
+async def test_two_machines_of_one_name_are_two_nodes(database: ConnectParameters) -> None:
+    """The second has its own name as long as the first lives, also when it is started again."""
+    async with opened(database) as store:
+        first = await register(store, "host", HERE, LEASE_S)
+        second = await register(store, "host", THERE, LEASE_S)
+        assert (first.name, second.name) == ("host", "host-b2b2b2")
+        assert first.id != second.id
+        assert (await register(store, "host", HERE, LEASE_S)).id == first.id
+        again = await register(store, "host", THERE, LEASE_S)
+        assert (again.id, again.epoch) == (second.id, 2)
+        await store.fetch("UPDATE node SET until = now() - interval '1 second'")
+        moved = await register(store, "host", THERE, LEASE_S)
+        assert (moved.name, moved.id, moved.epoch) == ("host", first.id, 3)
+
+
+def test_a_data_folder_keeps_its_id(tmp_path: Path) -> None:
+    """Each has another."""
+    one, two = machine_id(tmp_path / "a"), machine_id(tmp_path / "b")
+    assert machine_id(tmp_path / "a") == one != two
+    assert len(one) == 32
+    (tmp_path / "a" / "nodes" / "machine").write_text("cut of")
+    assert len(machine_id(tmp_path / "a")) == 32
 
 
 async def test_when_all_numbers_are_taken_it_says_so(database: ConnectParameters) -> None:
@@ -69,13 +94,13 @@ async def test_when_all_numbers_are_taken_it_says_so(database: ConnectParameters
             " FROM generate_series(0, 1023) n"
         )
         with pytest.raises(GatewayError, match="1,024 node numbers"):
-            await register(store, "one more", LEASE_S)
+            await register(store, "one more", HERE, LEASE_S)
 
 
 async def test_many_register_at_once(database: ConnectParameters) -> None:
     """Each has a number of its own."""
     async with opened(database) as store:
-        found = await asyncio.gather(*(register(store, f"n{n}", LEASE_S) for n in range(8)))
+        found = await asyncio.gather(*(register(store, f"n{n}", HERE, LEASE_S) for n in range(8)))
         assert sorted(identity.id for identity in found) == list(range(8))
 
 
@@ -86,7 +111,7 @@ async def test_a_node_knows_the_highest_id_so_far(database: ConnectParameters) -
         await store.fetch(
             "INSERT INTO early_receipt VALUES ($1, 1, 'c', '', 5, '', NULL, 0)", high
         )
-        assert (await register(store, "one", LEASE_S)).floor == high
+        assert (await register(store, "one", HERE, LEASE_S)).floor == high
 
 
 async def test_a_node_writes_only_in_the_first_half_of_its_lease(
@@ -128,7 +153,7 @@ async def test_a_process_whose_number_was_taken_ends(database: ConnectParameters
         assert await lease.acquire()
         lost = asyncio.Event()
         lease.on_lost = lost.set
-        await register(store, "one", 60.0)
+        await register(store, "one", HERE, 60.0)
         async with asyncio.timeout(20):
             await node.run()
         assert node.is_lost
@@ -168,12 +193,10 @@ async def test_who_leaves_lets_others_begin_at_once(database: ConnectParameters)
 
 def test_leases_count_the_time_that_a_machine_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where its system tells it; others must do with the time awake."""
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    asked: list[int] = []
-    monkeypatch.setattr(nodes.time, "clock_gettime", lambda which: asked.append(which) or 7.0)
     if hasattr(time, "CLOCK_BOOTTIME"):
+        asleep_s = {time.CLOCK_BOOTTIME: 7.0}
+        monkeypatch.setattr(time, "clock_gettime", asleep_s.__getitem__)
         assert nodes.uptime() == 7.0
-        assert asked == [clock]
     monkeypatch.setattr(nodes, "_CLOCK", None)
     assert nodes.uptime() <= time.monotonic()
 

@@ -4,7 +4,8 @@ CREATE TABLE node (                     -- running `gateway serve` processes, pa
   id       int2 PRIMARY KEY,
   name     text NOT NULL UNIQUE,
   epoch    int4 NOT NULL,               -- rises with every start: a flight of an older epoch is an orphan
-  until    timestamptz NOT NULL         -- end of the lease; renewed while the process lives
+  until    timestamptz NOT NULL,        -- end of the lease; renewed while the process lives
+  machine  text NOT NULL DEFAULT ''     -- the data folder that the process runs with: names of machines may be the same
 );
 
 CREATE TABLE link (                     -- ways out; the row outlives the settings file

@@ -1,7 +1,7 @@
 -- Statements of nodes and their leases. Times are the database's, so that clocks of machines need not agree.
 
 -- name: find_node
-SELECT id, epoch FROM node WHERE name = $1
+SELECT id, epoch, machine, until > now() AS is_alive FROM node WHERE name = $1
 
 -- name: free_node
 -- The lowest free node number, or one whose owner has been gone for a day.
@@ -11,8 +11,10 @@ WHERE NOT EXISTS (SELECT FROM node WHERE id = n AND until > now() - interval '1 
 ORDER BY n LIMIT 1
 
 -- name: register_node
-INSERT INTO node (id, name, epoch, until) VALUES ($1, $2, $3, now() + $4::float8 * interval '1 second')
-ON CONFLICT (id) DO UPDATE SET name = excluded.name, epoch = excluded.epoch, until = excluded.until
+INSERT INTO node (id, name, epoch, machine, until)
+VALUES ($1, $2, $3, $4, now() + $5::float8 * interval '1 second')
+ON CONFLICT (id) DO UPDATE
+SET name = excluded.name, epoch = excluded.epoch, machine = excluded.machine, until = excluded.until
 
 -- name: renew_node
 -- False when another process took the number: its epoch is higher.
