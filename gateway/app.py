@@ -278,6 +278,7 @@ class Gateway:
             epoch=self._node.epoch,
             may_write=self._node.may_write,
             on_unknown=self._upkeep.look_for_orphans,
+            on_claimed=self._depths.claimed,
         )
         link.on_room = feeder.wake
         self._links.append(link)

@@ -2,8 +2,8 @@
 the message path.
 
 Counting costs as much as there is to count, so that the pause between samples grows with the time
-that one took. Between samples what this node accepted is added, so that a shop's limit holds at
-once.
+that one took. Between samples what this node accepted is added, and what it claimed taken away, so
+that a shop's limit holds at once and no longer than it must.
 """
 
 from __future__ import annotations
@@ -28,8 +28,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 INTERVAL_MIN_S = 2.0
+INTERVAL_MAX_S = 5.0
 PAUSES_PER_SAMPLE = 50
-"""Sampling takes at most this fraction (1 / 50) of one connection's time."""
+PAUSES_AT_LEAST = 4
+"""Sampling takes a fiftieth of one connection's time, more where that would be seldomer than every
+5 seconds, and a fifth at most.
+"""
 COUNT_TIMEOUT_MS = 25_000
 """How long one count may take, which is longer than people may wait for a search."""
 FORWARDS_SINCE_MS = 3 * 86_400_000
@@ -172,7 +176,7 @@ async def _depths(connection: asyncpg.Connection, sql: dict[str, str]) -> tuple[
 
 
 class Depths:
-    """The latest sample, and what was accepted since."""
+    """The latest sample, and what came and went since."""
 
     def __init__(self, database: Database, metrics: Metrics | None = None) -> None:
         self._database = database
@@ -190,11 +194,15 @@ class Depths:
         """How many messages of a shop wait, on all nodes as of the last sample, on this one as
         of now.
         """
-        return self._sampled.get(shop, 0) + self._accepted.get(shop, 0)
+        return max(self._sampled.get(shop, 0) + self._accepted.get(shop, 0), 0)
 
     def accepted(self, shop: int, count: int) -> None:
-        """This node stored so many messages of a shop."""
+        """This node stored so many messages of a shop that wait."""
         self._accepted[shop] = self._accepted.get(shop, 0) + count
+
+    def claimed(self, shop: int, count: int) -> None:
+        """This node took so many messages of a shop out of the queue."""
+        self.accepted(shop, -count)
 
     async def sample(self) -> Snapshot:
         """Count now. Raises StoreDown; the last sample then stays."""
@@ -222,7 +230,13 @@ class Depths:
                 await self.sample()
             except (StoreDown, asyncpg.PostgresError) as error:
                 log.warning("queues could not be counted: %s", error)
-            await asyncio.sleep(max(INTERVAL_MIN_S, PAUSES_PER_SAMPLE * (clock() - start)))
+            await asyncio.sleep(pause_s(clock() - start))
+
+
+def pause_s(took_s: float) -> float:
+    """How long to wait after a sample that took so long."""
+    longest_s = max(INTERVAL_MAX_S, PAUSES_AT_LEAST * took_s)
+    return min(max(INTERVAL_MIN_S, PAUSES_PER_SAMPLE * took_s), longest_s)
 
 
 def _publish(metrics: Metrics, snapshot: Snapshot) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 
 import asyncpg
@@ -54,9 +55,10 @@ class Feeder:
         epoch: int,
         may_write: Callable[[], bool] = lambda: True,
         on_unknown: Callable[[], None] = lambda: None,
+        on_claimed: Callable[[int, int], None] = lambda shop, count: None,
     ) -> None:
         """`on_unknown` is called when a claim's outcome is not known, so that its flight is looked
-        for.
+        for; `on_claimed` gets shop and count of what left the queue.
         """
         self._link = link
         self._serves = serves
@@ -70,6 +72,7 @@ class Feeder:
         self._epoch = epoch
         self._may_write = may_write
         self._on_unknown = on_unknown
+        self._on_claimed = on_claimed
         self._wake = asyncio.Event()
         self._is_stopping = False
         self._told: float | None = None
@@ -198,6 +201,8 @@ class Feeder:
         flight_id: int,
     ) -> None:
         """Let the gate judge what was claimed, and give the link what may go."""
+        for shop, count in Counter(row["shop"] for row in rows).items():
+            self._on_claimed(shop, count)
         flight = Flight(flight_id, len(rows))
         now_ms = wall_ms()
         sending = []

@@ -158,6 +158,7 @@ class Stage:
         self.unknown = 0
         self.seen = 0
         self.accepted: list[tuple[int, int]] = []
+        self.claimed: list[tuple[int, int]] = []
         self.ids = IdSource(node)
         self.routes = Routes()
         self.flights = Flights()
@@ -233,6 +234,7 @@ class Stage:
             epoch=self.epoch,
             may_write=lambda: self.may_write,
             on_unknown=self._on_unknown,
+            on_claimed=lambda shop, count: self.claimed.append((shop, count)),
         )
         self.link.feeder = self.feeder
         self.start(self.feeder.run)

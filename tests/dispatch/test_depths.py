@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
-from gateway.dispatch.depths import Depth, Depths, LinkState, RouteName, Snapshot
+from gateway.dispatch.depths import Depth, Depths, LinkState, RouteName, Snapshot, pause_s
 from gateway.dispatch.queue_report import describe, report, span
 from gateway.errors import StoreDown
 from gateway.ids import lowest_at
@@ -106,6 +106,26 @@ async def test_what_was_accepted_since_counts_at_once(store: Database) -> None:
     assert depths.waiting(1) == 42
     await depths.sample()
     assert depths.waiting(1) == 0
+
+
+async def test_what_was_claimed_since_waits_no_more(store: Database) -> None:
+    """A queue that this node has emptied refuses nobody until the next sample."""
+    await put(store, "INSERT INTO queue SELECT 1, g, g, 1, 0 FROM generate_series(1, 3) g")
+    depths = Depths(store)
+    await depths.sample()
+    depths.accepted(1, 40)
+    depths.claimed(1, 41)
+    assert depths.waiting(1) == 2
+    depths.claimed(1, 5)
+    assert depths.waiting(1) == 0
+
+
+@pytest.mark.parametrize(
+    ("took_s", "wanted_s"), [(0.0, 2.0), (0.06, 3.0), (0.3, 5.0), (1.0, 5.0), (3.0, 12.0)]
+)
+def test_counting_takes_little_of_the_databases_time(took_s: float, wanted_s: float) -> None:
+    """Every 2 to 5 seconds; seldomer only where one count takes more than a second."""
+    assert pause_s(took_s) == wanted_s
 
 
 async def test_a_failed_sample_forgets_nothing() -> None:

@@ -313,6 +313,16 @@ async def test_a_claim_whose_answer_is_lost_goes_back_and_is_sent_once(
         assert node.link.sent == [(id_, 0)]
 
 
+async def test_what_is_claimed_is_told_by_shop(database: ConnectParameters) -> None:
+    """So that the limit of a shop's waiting messages knows."""
+    async with stage(database) as node:
+        for shop in (0, 1, 0):
+            await _waiting(node, shop=node.shops[shop])
+        node.link.allow(5)
+        await node.link.has_taken(3)
+        assert sorted(node.claimed) == [(1, 2), (2, 1)]
+
+
 async def test_an_outage_fills_no_log(
     database: ConnectParameters,
     monkeypatch: pytest.MonkeyPatch,
