@@ -96,7 +96,7 @@ class Acceptance:
             shop=shop.id,
             route=number.route,
             channel=Channel.SMS,
-            category=Category[request.category.upper()],
+            category=_CATEGORIES[request.category],
             sender=number.number,
             target=fields.phone,
             body=fields.body.text,
@@ -123,7 +123,12 @@ class Acceptance:
         return draft
 
 
+_CATEGORIES = {category.name.lower(): category for category in Category}
+
+
 def _refuse_what_this_version_cannot(request: SendRequest) -> None:
+    if request.channel in ("auto", "sms") and request.voice is None and not request.fallback:
+        return
     options = {
         "channel": request.channel in ("email", "voice") and request.channel,
         "voice": request.voice is not None and "spoken messages",

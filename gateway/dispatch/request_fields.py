@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from operator import attrgetter
 
 import msgspec
 
@@ -20,6 +21,8 @@ from protocols.sms.segment import count
 _FARTHEST_S = 366 * 86400
 _TEXT_FIELDS = ("text", "source", "sender", "to", "reference", "idempotency_key")
 _CONTACT_FIELDS = tuple(f.name for f in msgspec.structs.fields(Contact))
+_texts_of = attrgetter(*_TEXT_FIELDS)
+_words_of = attrgetter(*_CONTACT_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,12 @@ def read_fields(
 
 def _check_storable(request: SendRequest, faults: list[Fault]) -> set[str]:
     """PostgreSQL stores neither U+0000 nor lone surrogates: they are refused here, by field."""
-    found = set()
+    found: set[str] = set()
+    contact = request.contact
+    said = _texts_of(request) if contact is None else _texts_of(request) + _words_of(contact)
+    whole = "".join(filter(None, said))
+    if whole.isascii() and "\0" not in whole:
+        return found
     for name, value in _strings(request):
         if "\0" in value:
             faults.append(Fault(name, "contains U+0000", "remove it"))
