@@ -1,0 +1,43 @@
+"""Putting messages into the queue, and waiting for what becomes of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.dispatch.stage import Stage
+
+
+async def waiting(node: Stage, **fields: Any) -> int:
+    """A message in the queue, of a link that has no room yet."""
+    id_ = await node.accept(**fields)
+    assert await node.place(id_) == "queue"
+    return id_
+
+
+
+
+async def clear(node: Stage) -> None:
+    tables = "message, queue, later, hold, flight, status, event, in_doubt, contact, virtual_time"
+    await node.rows(f"TRUNCATE {tables}")
+
+
+async def reaches(node: Stage, id_: int, place: str) -> None:
+    async def reached() -> bool:
+        return await node.place(id_) == place
+
+    await node.until(reached)
+
+
+async def leaves(node: Stage, table: str) -> None:
+    async def left() -> bool:
+        return not await node.rows(f"SELECT id FROM {table}")  # noqa: S608
+
+    await node.until(left)
+
+
+async def ends(node: Stage, id_: int) -> None:
+    async def ended() -> bool:
+        return bool(await node.states(id_))
+
+    await node.until(ended)
+    await node.settled()
