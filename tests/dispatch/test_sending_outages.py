@@ -15,9 +15,6 @@ from gateway.store.embedded import ConnectParameters
 from tests.dispatch.stage import stage
 from tests.dispatch.waits import reaches, waiting
 
-LONG = "Your gown is ready for pickup. " * 12
-"""Three segments."""
-
 
 async def test_a_claim_whose_answer_is_lost_goes_back_and_is_sent_once(
     database: ConnectParameters,

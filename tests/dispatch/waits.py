@@ -14,14 +14,15 @@ async def waiting(node: Stage, **fields: Any) -> int:
     return id_
 
 
-
-
 async def clear(node: Stage) -> None:
+    """Empty every table that messages pass."""
     tables = "message, queue, later, hold, flight, status, event, in_doubt, contact, virtual_time"
     await node.rows(f"TRUNCATE {tables}")
 
 
 async def reaches(node: Stage, id_: int, place: str) -> None:
+    """Wait until the message is in this place."""
+
     async def reached() -> bool:
         return await node.place(id_) == place
 
@@ -29,6 +30,8 @@ async def reaches(node: Stage, id_: int, place: str) -> None:
 
 
 async def leaves(node: Stage, table: str) -> None:
+    """Wait until the table is empty."""
+
     async def left() -> bool:
         return not await node.rows(f"SELECT id FROM {table}")  # noqa: S608
 
@@ -36,6 +39,8 @@ async def leaves(node: Stage, table: str) -> None:
 
 
 async def ends(node: Stage, id_: int) -> None:
+    """Wait until the message has its final state."""
+
     async def ended() -> bool:
         return bool(await node.states(id_))
 
