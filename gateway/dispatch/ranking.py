@@ -15,6 +15,7 @@ from gateway.model import Lane
 
 LANE_BITS = 60
 
+
 def floor(lane: int) -> int:
     """The lowest rank of a lane."""
     return lane << LANE_BITS

@@ -106,8 +106,7 @@ class Upkeep:
                 continue
 
     async def turn(self, now: float) -> bool:
-        """Do a portion of every job that is due at `now` (loop time); whether any has more to do.
-        """
+        """Do a portion of each job that is due at `now` (loop time); whether any has more to do."""
         is_more = False
         for job in (
             self._recover,
