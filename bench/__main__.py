@@ -64,7 +64,8 @@ async def _run(options: argparse.Namespace) -> dict[str, Any]:
                 told["loads"].append(figures)
                 report.load(figures)
         if not options.only:
-            told["dearest"] = await profile(site, _shorter(SINGLE) if options.quick else SINGLE, first)
+            load = _shorter(SINGLE) if options.quick else SINGLE
+            told["dearest"] = await profile(site, load, first)
             report.dearest(told["dearest"])
             told["store"] = await micro.store(site)
             told["idle"] = []

@@ -60,6 +60,14 @@ def family_s(pid: int) -> float:
     return total
 
 
+def busy_s() -> float:
+    """Processor seconds that everything on this machine has used, interrupts included."""
+    user, nice, system, _idle, _wait, irq, soft, steal = map(
+        int, Path("/proc/stat").read_text().split(maxsplit=9)[1:9]
+    )
+    return (user + nice + system + irq + soft + steal) / _TICKS
+
+
 def _stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat from the third on: the second may hold spaces."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

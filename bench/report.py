@@ -7,10 +7,11 @@ from typing import Any
 _HEAD = (
     f"{'load':28}{'conns':>6}{'accepted/s':>11}{'submit_sm/s':>12}{'committed/s':>12}"
     f"{'answer p50/p99':>16}{'to submit_sm':>15}{'gateway':>9}{'PG':>7}{'WAL':>7}{'direct':>8}"
-    f"{'sync':>6}"
+    f"{'others':>8}{'sync':>6}"
 )
 _UNITS = (
-    f"{'':69}{'ms':>16}{'p50/p99 ms':>15}{'us/msg':>9}{'us/msg':>7}{'B/msg':>7}{'%':>8}{'us':>6}"
+    f"{'':69}{'ms':>16}{'p50/p99 ms':>15}{'us/msg':>9}{'us/msg':>7}{'B/msg':>7}{'%':>8}"
+    f"{'%':>8}{'us':>6}"
 )
 
 
@@ -21,7 +22,8 @@ def conditions(machine: dict[str, str]) -> None:
     print(
         "Everything runs on this machine, each in processes of its own: load driver, gateway,\n"
         "PostgreSQL (fsync and synchronous_commit on), simulated SMSC. Rates count from the first\n"
-        "request to the last answer, submit_sm or commit; `direct` went past the queue."
+        "request to the last answer, submit_sm or commit; `direct` went past the queue; `others`\n"
+        "is the share of the processors that had nothing to do with this benchmark."
     )
 
 
@@ -42,7 +44,8 @@ def load(f: dict[str, Any]) -> None:
     print(
         f"{f['scenario']:28}{f['connections']:>6}{f['accepted_per_s']:>11,.0f}{f['submitted_per_s']:>12,.0f}"
         f"{committed:>12}{answer:>16}{submit:>15}{f['gateway_us']:>9.1f}{f['postgres_us']:>7.1f}"
-        f"{f['wal_bytes']:>7.0f}{100 * f['direct']:>8.1f}{f['sync_median_us']:>6.0f}",
+        f"{f['wal_bytes']:>7.0f}{100 * f['direct']:>8.1f}{100 * f['others']:>8.1f}"
+        f"{f['sync_median_us']:>6.0f}",
         flush=True,
     )
     if f["faults"]:

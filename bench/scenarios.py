@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.driver import Load, Result
-from bench.machine import Sync, family_s, measure_sync, processor_s
+from bench.machine import Sync, busy_s, family_s, measure_sync, processor_s
 from bench.people import KNOWN
 from bench.site import (
     BenchmarkError,
@@ -64,6 +66,7 @@ class Figures:
     postgres_us: float
     wal_bytes: float
     direct: float
+    others: float
     sync_median_us: float
     faults: dict[str, int] = field(default_factory=dict)
 
@@ -74,12 +77,26 @@ class _Meters:
 
     gateway_s: float
     postgres_s: float
+    others_s: float
+    """Of processes that have nothing to do with the benchmark."""
     lsn: int
+    at_s: float
 
     @classmethod
-    async def read(cls, site: Site, gateway: Process) -> _Meters:
-        lsn = await site.value("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
-        return cls(processor_s(gateway.pid), family_s(site.postmaster), int(lsn))
+    async def read(cls, bench: _Bench, driver: Process) -> _Meters:
+        lsn = await bench.site.value("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
+        gateway_s, postgres_s = processor_s(bench.gateway.pid), family_s(bench.site.postmaster)
+        tools_s = processor_s(bench.smsc.pid) + processor_s(os.getpid(), with_ended=True)
+        # Once it has ended, its time is in ours.
+        with contextlib.suppress(FileNotFoundError):
+            tools_s += processor_s(driver.pid)
+        others_s = busy_s() - gateway_s - postgres_s - tools_s
+        return cls(gateway_s, postgres_s, others_s, int(lsn), time.monotonic())
+
+    def others_since(self, before: _Meters) -> float:
+        """The share of the machine that others had."""
+        passed_s = (self.at_s - before.at_s) * (os.cpu_count() or 1)
+        return max(0.0, (self.others_s - before.others_s) / passed_s)
 
 
 @dataclass
@@ -129,7 +146,7 @@ async def measure(site: Site, scenario: Scenario, first: int) -> Figures:
     sync = measure_sync(site.folder)
     async with _warm(site, scenario) as bench, prepared(bench.load(scenario, first)) as driver:
         lowest = await site.value("SELECT coalesce(max(id), 0) FROM message")
-        before = await _Meters.read(site, bench.gateway)
+        before = await _Meters.read(bench, driver)
         wall = time.time() - time.monotonic()
         result = await run_driver(driver)
         faults = {status: n for status, n in result.statuses.items() if status != "202"}
@@ -138,7 +155,7 @@ async def measure(site: Site, scenario: Scenario, first: int) -> Figures:
         done_ns = None
         if scenario.has_receipts:
             done_ns = await _last_commit_ns(site, lowest, scenario.messages, wall)
-        after = await _Meters.read(site, bench.gateway)
+        after = await _Meters.read(bench, driver)
         figures = _figures(scenario, result, bench.smsc, before, after, sync, done_ns, faults)
         figures.direct = await site.value(DIRECT, lowest) / scenario.messages
         return figures
@@ -174,6 +191,7 @@ def _figures(
         postgres_us=(after.postgres_s - before.postgres_s) * 1e6 / n,
         wal_bytes=(after.lsn - before.lsn) / n,
         direct=0.0,
+        others=after.others_since(before),
         sync_median_us=sync.median_us,
         faults=faults,
     )

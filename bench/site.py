@@ -209,6 +209,7 @@ class Smsc:
 
     def __init__(self, process: Process, log: Path) -> None:
         self._log = log
+        self.pid = process.pid
         self.port = int(process.told)
         self._position = 0
         self.arrivals: list[tuple[int, str]] = []
