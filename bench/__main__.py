@@ -16,7 +16,7 @@ from bench.site import BenchmarkError, new_site
 
 SINGLE = Scenario("single posts", 40_000, 32)
 NEW = Scenario("single posts to new phones", 20_000, 32, are_phones_new=True)
-BATCH = Scenario("batches of 500", 60_000, 4, batch=500)
+BATCH = Scenario("batches of 500", 60_000, 8, batch=500)
 RECEIPTS = Scenario("with receipts", 30_000, 32, has_receipts=True)
 LIGHT = Scenario("light load, 100/s", 600, 32, rate=100.0)
 
