@@ -21,9 +21,12 @@ def floor(lane: int) -> int:
     return lane << LANE_BITS
 
 
+_LANES = tuple(Lane)
+
+
 def lane_of(rank: int) -> Lane:
     """The lane that a rank belongs to."""
-    return Lane(rank >> LANE_BITS)
+    return _LANES[rank >> LANE_BITS]
 
 
 class Ranker:

@@ -72,7 +72,8 @@ async def test_a_transaction_that_loses_a_deadlock_is_done_again(
         if is_hot:
             one, two = (HotConnection(store, name).transact for name in ("one", "two"))
         await asyncio.gather(one(both("a", 1, 2)), two(both("b", 2, 1)))
-        assert attempts == 3
+        # PostgreSQL ends one of the two, or, when both look at once, both.
+        assert attempts in (3, 4)
         rows = await store.fetch("SELECT by FROM pair")
         assert [sorted(row["by"]) for row in rows] == [["a", "b"], ["a", "b"]]
 
