@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter
+from typing import NamedTuple
 
 import msgspec
 
@@ -25,8 +25,7 @@ _texts_of = attrgetter(*_TEXT_FIELDS)
 _words_of = attrgetter(*_CONTACT_FIELDS)
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """A text as it will be sent."""
 
     text: str
@@ -35,8 +34,7 @@ class Body:
     segments: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Fields:
+class Fields(NamedTuple):
     """What a request says, read. Sender None: still to be chosen. Times are ms since the epoch."""
 
     phone: str

@@ -203,10 +203,10 @@ def _text(short_message: bytes, esm_class: int, tlvs: Sequence[tuple[int, bytes]
     if payload[:1] == b"\x00" and len(payload) > 1 and payload[1]:
         return gsm7.decode_ucs2(payload)[:_MAX_TEXT]
     # In the GSM alphabet, @ $ _ are control characters of ASCII: that much can be told apart.
-    return payload.decode("latin-1").translate(_GSM_IN_ASCII)[:_MAX_TEXT]
+    return payload.translate(_GSM_IN_ASCII).decode("latin-1")[:_MAX_TEXT]
 
 
-_GSM_IN_ASCII: Final = {0x00: "@", 0x02: "$", 0x11: "_"}
+_GSM_IN_ASCII: Final = bytes.maketrans(b"\x00\x02\x11", b"@$_")
 
 
 def _fields(text: str) -> dict[str, str]:
