@@ -1,0 +1,1 @@
+"""Text to speech for the phone: normaliser, engines, phone audio, cache."""
