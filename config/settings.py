@@ -15,34 +15,28 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta, field
 
-Port = Annotated[int, Meta(ge=1, le=65535)]
-Seconds = Annotated[float, Meta(gt=0, le=604_800)]
-"""More than nothing, at most a week."""
-Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]*\Z", max_length=253)]
-"""A host name or an address; IPv6 without brackets."""
-Region = Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")]
-"""ISO 3166-1 alpha-2, capital letters."""
-Ton = Annotated[int, Meta(ge=0, le=6)]
-"""Type of number, SMPP v3.4 section 5.2.5."""
-Npi = Annotated[int, Meta(ge=0, le=18)]
-"""Numbering plan indicator, SMPP v3.4 section 5.2.6."""
+from config.links import LinkSettings
+from config.section import SECRETS, Host, Port, Region, Seconds, Section
 
-SECRETS = frozenset({"password", "database_url"})
-"""Keys whose value is never shown; each may be given as `KEY_file` instead."""
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A group of settings; immutable, so that no part of the gateway can change another's."""
-
-    def __repr__(self) -> str:
-        shown = (
-            f"{name}={'***' if name in SECRETS and value else repr(value)}"
-            for name, value in msgspec.structs.asdict(self).items()
-        )
-        return f"{type(self).__name__}({', '.join(shown)})"
+__all__ = [
+    "SECRETS",
+    "HttpSettings",
+    "LimitSettings",
+    "LinkSettings",
+    "LogSettings",
+    "MailSettings",
+    "NodeSettings",
+    "SandboxSettings",
+    "Section",
+    "Settings",
+    "SmsSettings",
+    "StoreSettings",
+    "default_data_dir",
+    "is_loopback",
+    "split_listen",
+]
 
 
 def default_data_dir(environ: Mapping[str, str]) -> Path | None:
@@ -91,34 +85,6 @@ class NodeSettings(Section, frozen=True):
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,64}\Z")] = ""
     lease_s: Annotated[float, Meta(ge=2, le=300)] = 10.0
-
-
-class LinkSettings(Section, frozen=True):
-    """One SMPP account at a carrier."""
-
-    name: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\Z", max_length=32)]
-    host: Annotated[Host, Meta(min_length=1)]
-    system_id: Annotated[str, Meta(min_length=1, max_length=15)]
-    kind: Literal["smpp"] = "smpp"
-    port: Port = 2775
-    password: Annotated[str, Meta(max_length=8)] = ""
-    password_file: Path | None = None
-    system_type: Annotated[str, Meta(max_length=12)] = ""
-    bind: Literal["transceiver", "pair"] = "transceiver"
-    binds: Annotated[int, Meta(ge=1, le=64)] = 1
-    window: Annotated[int, Meta(ge=1, le=10_000)] = 100
-    rate: Annotated[float, Meta(ge=0, le=100_000)] = 0.0
-    enquire_s: Seconds = 30.0
-    response_s: Seconds = 30.0
-    reconnect_min_s: Seconds = 1.0
-    reconnect_max_s: Seconds = 60.0
-    stable_s: Seconds = 30.0
-    reference_bits: Literal[8, 16] = 8
-    source_ton: Ton = 1
-    source_npi: Npi = 1
-    dest_ton: Ton = 1
-    dest_npi: Npi = 1
-    registered_delivery: bool = True
 
 
 class MailSettings(Section, frozen=True):
