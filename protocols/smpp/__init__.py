@@ -1,6 +1,6 @@
-"""SMPP v3.4: codec and session without IO, both roles, and a connection over asyncio.
+"""SMPP v3.4 and v5.0: codec and session without IO, both roles, and a connection over asyncio.
 
-Of SMPP v5.0 the tags and status codes are known by name. This package names what others use;
+This package names what others use;
 `connection` is imported by its own name, so that the cores stay free of asyncio.
 """
 
@@ -9,11 +9,10 @@ from __future__ import annotations
 from protocols.smpp.commands import BindKind, command_name
 from protocols.smpp.decoding import decode, frames
 from protocols.smpp.encoding import (
-    MAX_SHORT_MESSAGE_BYTES,
     encode,
     encode_body,
+    encode_data_body,
     encode_submit_body,
-    encode_tlvs,
     pack_header,
 )
 from protocols.smpp.events import (
@@ -26,7 +25,27 @@ from protocols.smpp.events import (
     Received,
     Unbound,
 )
+from protocols.smpp.fields import MAX_SHORT_MESSAGE_BYTES, encode_tlvs
 from protocols.smpp.limits import Limits, Timers
+from protocols.smpp.operations import (
+    MAX_DESTINATIONS,
+    AlertNotification,
+    BroadcastSm,
+    CancelBroadcastSm,
+    CancelSm,
+    DestAddress,
+    Destination,
+    DistributionList,
+    Operation,
+    Pdu,
+    QueryBroadcastSm,
+    QuerySm,
+    QuerySmResponse,
+    ReplaceSm,
+    SubmitMulti,
+    SubmitMultiResponse,
+    Unsuccess,
+)
 from protocols.smpp.pdu import (
     MAX_PDU_BYTES,
     MAX_TLVS,
@@ -36,7 +55,6 @@ from protocols.smpp.pdu import (
     Message,
     MessageResponse,
     Outbind,
-    Pdu,
     PduError,
     RawPdu,
 )
@@ -46,9 +64,11 @@ from protocols.smpp.status import Disposition, describe, disposition, status_nam
 from protocols.smpp.tlv import Tag, Tlv, tag_name
 
 __all__ = [
+    "MAX_DESTINATIONS",
     "MAX_PDU_BYTES",
     "MAX_SHORT_MESSAGE_BYTES",
     "MAX_TLVS",
+    "AlertNotification",
     "Answered",
     "Bare",
     "Bind",
@@ -57,30 +77,45 @@ __all__ = [
     "BindRequested",
     "BindResponse",
     "Bound",
+    "BroadcastSm",
+    "CancelBroadcastSm",
+    "CancelSm",
     "Closed",
+    "DestAddress",
+    "Destination",
     "Disposition",
+    "DistributionList",
     "Event",
     "Limits",
     "Message",
     "MessageResponse",
+    "Operation",
     "Outbind",
     "Pdu",
     "PduError",
+    "QueryBroadcastSm",
+    "QuerySm",
+    "QuerySmResponse",
     "RawPdu",
     "Received",
+    "ReplaceSm",
     "Role",
     "Session",
     "State",
+    "SubmitMulti",
+    "SubmitMultiResponse",
     "Tag",
     "Timers",
     "Tlv",
     "Unbound",
+    "Unsuccess",
     "command_name",
     "decode",
     "describe",
     "disposition",
     "encode",
     "encode_body",
+    "encode_data_body",
     "encode_submit_body",
     "encode_tlvs",
     "frames",

@@ -1,4 +1,4 @@
-"""Command identifiers (SMPP v3.4 section 5.1.2.1)."""
+"""Command identifiers (SMPP v3.4 section 5.1.2.1, SMPP v5.0 section 4.7.5)."""
 
 from __future__ import annotations
 
@@ -35,6 +35,12 @@ SUBMIT_MULTI_RESP: Final = 0x80000021
 ALERT_NOTIFICATION: Final = 0x00000102
 DATA_SM: Final = 0x00000103
 DATA_SM_RESP: Final = 0x80000103
+BROADCAST_SM: Final = 0x00000111
+BROADCAST_SM_RESP: Final = 0x80000111
+QUERY_BROADCAST_SM: Final = 0x00000112
+QUERY_BROADCAST_SM_RESP: Final = 0x80000112
+CANCEL_BROADCAST_SM: Final = 0x00000113
+CANCEL_BROADCAST_SM_RESP: Final = 0x80000113
 
 NAMES: Final[dict[int, str]] = {
     value: name.lower()

@@ -8,25 +8,29 @@ from struct import error as StructError
 from typing import Final
 
 from protocols.smpp import commands, status
+from protocols.smpp.fields import (
+    MAX_MESSAGE_ID_BYTES,
+    Fault,
+    read_body,
+    read_string,
+    read_tlvs,
+)
+from protocols.smpp.layouts import BODILESS_ON_ERROR, LAYOUTS
+from protocols.smpp.operations import Pdu
 from protocols.smpp.pdu import (
     HEADER_BYTES,
     MAX_PDU_BYTES,
-    MAX_TLVS,
     Bare,
     Bind,
     BindResponse,
     Message,
     MessageResponse,
-    Outbind,
-    Pdu,
     PduError,
     RawPdu,
 )
-from protocols.smpp.tlv import Tlv
 
 _header: Final = Struct(">4I").unpack_from
 _length: Final = Struct(">I").unpack_from
-_tlv: Final = Struct(">HH").unpack_from
 _new_message: Final = Message.__new__
 
 _MESSAGE_STRINGS: Final = (
@@ -38,16 +42,6 @@ _MESSAGE_STRINGS: Final = (
 )
 _LAST_PAYLOAD_START: Final = HEADER_BYTES + 94
 """Where short_message begins when every field before it has its greatest length."""
-_MAX_MESSAGE_ID_BYTES: Final = 255
-"""The standard allows 64 octets; more are taken from carriers that do not care, within reason."""
-
-
-class _Fault(Exception):
-    """What is wrong with a body, before the header's fields are added."""
-
-    def __init__(self, message: str, status_hint: int) -> None:
-        super().__init__(message)
-        self.status_hint = status_hint
 
 
 def frames(data: bytes, limit: int = MAX_PDU_BYTES) -> tuple[list[bytes], bytes]:
@@ -100,7 +94,7 @@ def decode(frame: bytes) -> Pdu:
         return RawPdu(command_id, command_status, sequence, frame[HEADER_BYTES:])
     try:
         return decoder(frame, command_id, command_status, sequence)
-    except _Fault as fault:
+    except Fault as fault:
         reason, hint = str(fault), fault.status_hint
     except (ValueError, IndexError, StructError):
         reason, hint = "a field is truncated", status.ESME_RINVCMDLEN
@@ -149,9 +143,9 @@ def _message(frame: bytes, command_id: int, command_status: int, sequence: int) 
     end = start + frame[e + 5]
     size = len(frame)
     if end > size:
-        raise _Fault("sm_length reaches past the end", status.ESME_RINVMSGLEN)
+        raise Fault("sm_length reaches past the end", status.ESME_RINVMSGLEN)
     m.payload = frame[start:end]
-    m.tlvs = _tlvs(frame, end) if end < size else []
+    m.tlvs = read_tlvs(frame, end) if end < size else []
     if start > _LAST_PAYLOAD_START:
         _refuse_long_strings(m)
     return m
@@ -163,25 +157,7 @@ def _refuse_long_strings(message: Message) -> None:
     for name, limit, hint in _MESSAGE_STRINGS:
         size = len(getattr(message, name))
         if size > limit:
-            raise _Fault(f"{name} has {size} octets, the limit is {limit}", hint)
-
-
-def _tlvs(frame: bytes, start: int) -> list[Tlv]:
-    found: list[Tlv] = []
-    end_of_frame = len(frame)
-    while start < end_of_frame:
-        if end_of_frame - start < 4:
-            raise _Fault("an optional parameter is truncated", status.ESME_RINVOPTPARSTREAM)
-        if len(found) == MAX_TLVS:
-            raise _Fault(f"more than {MAX_TLVS} optional parameters", status.ESME_RINVOPTPARSTREAM)
-        tag, length = _tlv(frame, start)
-        start += 4
-        end = start + length
-        if end > end_of_frame:
-            raise _Fault("an optional parameter reaches past the end", status.ESME_RINVPARLEN)
-        found.append((tag, frame[start:end]))
-        start = end
-    return found
+            raise Fault(f"{name} has {size} octets, the limit is {limit}", hint)
 
 
 def _message_response(
@@ -192,26 +168,19 @@ def _message_response(
     if size == HEADER_BYTES:
         return MessageResponse(command_id, command_status, sequence, "", [])
     e = frame.index(0, HEADER_BYTES)
-    if e - HEADER_BYTES > _MAX_MESSAGE_ID_BYTES:
-        raise _Fault("message_id is too long", status.ESME_RINVMSGID)
+    if e - HEADER_BYTES > MAX_MESSAGE_ID_BYTES:
+        raise Fault("message_id is too long", status.ESME_RINVMSGID)
     message_id = frame[HEADER_BYTES:e].decode("latin-1")
-    tlvs = _tlvs(frame, e + 1) if e + 1 < size else []
+    tlvs = read_tlvs(frame, e + 1) if e + 1 < size else []
     return MessageResponse(command_id, command_status, sequence, message_id, tlvs)
 
 
-def _string(frame: bytes, start: int, limit: int, name: str, hint: int) -> tuple[str, int]:
-    end = frame.index(0, start)
-    if end - start > limit:
-        raise _Fault(f"{name} has {end - start} octets, the limit is {limit}", hint)
-    return frame[start:end].decode("latin-1"), end + 1
-
-
 def _bind(frame: bytes, command_id: int, command_status: int, sequence: int) -> Bind:
-    system_id, i = _string(frame, 16, 15, "system_id", status.ESME_RINVSYSID)
-    password, i = _string(frame, i, 8, "password", status.ESME_RINVPASWD)
-    system_type, i = _string(frame, i, 12, "system_type", status.ESME_RINVSYSTYP)
+    system_id, i = read_string(frame, 16, 15, "system_id", status.ESME_RINVSYSID)
+    password, i = read_string(frame, i, 8, "password", status.ESME_RINVPASWD)
+    system_type, i = read_string(frame, i, 12, "system_type", status.ESME_RINVSYSTYP)
     version, ton, npi = frame[i], frame[i + 1], frame[i + 2]
-    address_range, i = _string(frame, i + 3, 40, "address_range", status.ESME_RINVPARLEN)
+    address_range, i = read_string(frame, i + 3, 40, "address_range", status.ESME_RINVPARLEN)
     return Bind(
         command_id=command_id,
         status=command_status,
@@ -223,7 +192,7 @@ def _bind(frame: bytes, command_id: int, command_status: int, sequence: int) -> 
         addr_ton=ton,
         addr_npi=npi,
         address_range=address_range,
-        tlvs=_tlvs(frame, i),
+        tlvs=read_tlvs(frame, i),
     )
 
 
@@ -232,14 +201,18 @@ def _bind_response(
 ) -> BindResponse:
     if len(frame) == HEADER_BYTES:
         return BindResponse(command_id, command_status, sequence)
-    system_id, i = _string(frame, 16, 15, "system_id", status.ESME_RINVSYSID)
-    return BindResponse(command_id, command_status, sequence, system_id, _tlvs(frame, i))
+    system_id, i = read_string(frame, 16, 15, "system_id", status.ESME_RINVSYSID)
+    return BindResponse(command_id, command_status, sequence, system_id, read_tlvs(frame, i))
 
 
-def _outbind(frame: bytes, command_id: int, command_status: int, sequence: int) -> Outbind:
-    system_id, i = _string(frame, 16, 15, "system_id", status.ESME_RINVSYSID)
-    password, _ = _string(frame, i, 8, "password", status.ESME_RINVPASWD)
-    return Outbind(command_id, command_status, sequence, system_id, password)
+def _by_layout(frame: bytes, command_id: int, command_status: int, sequence: int) -> Pdu:
+    """The rarer PDUs, by their tables."""
+    make, layout = LAYOUTS[command_id]
+    pdu: Pdu = make()
+    pdu.command_id, pdu.status, pdu.sequence = command_id, command_status, sequence
+    if len(frame) > HEADER_BYTES or command_id not in BODILESS_ON_ERROR:
+        read_body(frame, HEADER_BYTES, pdu, layout)
+    return pdu
 
 
 def _bare(frame: bytes, command_id: int, command_status: int, sequence: int) -> Bare:
@@ -257,10 +230,16 @@ _DECODERS: Final[dict[int, Callable[[bytes, int, int, int], Pdu]]] = {
     commands.BIND_RECEIVER_RESP: _bind_response,
     commands.BIND_TRANSMITTER_RESP: _bind_response,
     commands.BIND_TRANSCEIVER_RESP: _bind_response,
-    commands.OUTBIND: _outbind,
     commands.UNBIND: _bare,
     commands.UNBIND_RESP: _bare,
     commands.ENQUIRE_LINK: _bare,
     commands.ENQUIRE_LINK_RESP: _bare,
     commands.GENERIC_NACK: _bare,
+    commands.CANCEL_SM_RESP: _bare,
+    commands.REPLACE_SM_RESP: _bare,
+    commands.CANCEL_BROADCAST_SM_RESP: _bare,
+    commands.DATA_SM_RESP: _message_response,
+    commands.BROADCAST_SM_RESP: _message_response,
+    commands.QUERY_BROADCAST_SM_RESP: _message_response,
+    **dict.fromkeys(LAYOUTS, _by_layout),
 }

@@ -12,6 +12,17 @@ from struct import Struct
 from typing import Final
 
 from protocols.errors import LocalProtocolError
+from protocols.smpp import commands as c
+from protocols.smpp.fields import (
+    MAX_SHORT_MESSAGE_BYTES,
+    check_text,
+    encode_tlvs,
+    octet,
+    write_body,
+    write_string,
+)
+from protocols.smpp.layouts import LAYOUT_OF
+from protocols.smpp.operations import Pdu, SubmitMulti, SubmitMultiResponse
 from protocols.smpp.pdu import (
     HEADER_BYTES,
     MAX_PDU_BYTES,
@@ -20,53 +31,17 @@ from protocols.smpp.pdu import (
     BindResponse,
     Message,
     MessageResponse,
-    Outbind,
-    Pdu,
     RawPdu,
 )
-from protocols.smpp.tlv import Tlv, tag_name
+from protocols.smpp.tlv import Tag, Tlv
 
 _pack: Final = Struct(">4I").pack
-_pack_tlv: Final = Struct(">HH").pack
-
-MAX_SHORT_MESSAGE_BYTES: Final = 254
 MAX_BODY_BYTES: Final = MAX_PDU_BYTES - HEADER_BYTES
 
 
 def pack_header(body_bytes: int, command_id: int, status: int, sequence: int) -> bytes:
     """The header (section 3.2) of a PDU whose body has `body_bytes` octets."""
     return _pack(HEADER_BYTES + body_bytes, command_id, status, sequence)
-
-
-def _string(value: str, limit: int, name: str) -> bytes:
-    """A C-octet string without its NUL; `limit` counts octets without the NUL too."""
-    try:
-        octets = value.encode("latin-1")
-    except UnicodeEncodeError:
-        raise LocalProtocolError(f"{name} has characters outside latin-1") from None
-    if len(octets) > limit:
-        raise LocalProtocolError(f"{name} has {len(octets)} octets, the limit is {limit}")
-    if 0 in octets:
-        raise LocalProtocolError(f"{name} contains a NUL")
-    return octets
-
-
-def _octet(value: int, name: str) -> int:
-    if not 0 <= value <= 255:
-        raise LocalProtocolError(f"{name} is {value}, not within 0 to 255")
-    return value
-
-
-def encode_tlvs(tlvs: Iterable[Tlv]) -> bytes:
-    """Optional parameters one after the other (section 3.2.4.1)."""
-    parts: list[bytes] = []
-    for tag, value in tlvs:
-        if not 0 <= tag <= 0xFFFF:
-            raise LocalProtocolError(f"tag {tag} is not within 0 to 65535")
-        if len(value) > 0xFFFF:
-            raise LocalProtocolError(f"{tag_name(tag)} has {len(value)} octets, the limit is 65535")
-        parts += (_pack_tlv(tag, len(value)), value)
-    return b"".join(parts)
 
 
 def encode_submit_body(
@@ -95,23 +70,21 @@ def encode_submit_body(
     `payload` has at most 254 octets; longer ones go into the optional parameter message_payload.
     """
     if len(payload) > MAX_SHORT_MESSAGE_BYTES:
-        raise LocalProtocolError(
-            f"short_message has {len(payload)} octets, the limit is {MAX_SHORT_MESSAGE_BYTES}"
-        )
+        check_text(payload)
     try:
         body = b"%b\0%c%c%b\0%c%c%b\0%c%c%c%b\0%b\0%c%c%c%c%c%b%b" % (
-            _string(service_type, 5, "service_type") if service_type else b"",
+            write_string(service_type, 5, "service_type") if service_type else b"",
             source_ton,
             source_npi,
-            _string(source, 20, "source_addr"),
+            write_string(source, 20, "source_addr"),
             dest_ton,
             dest_npi,
-            _string(dest, 20, "destination_addr"),
+            write_string(dest, 20, "destination_addr"),
             esm_class,
             protocol_id,
             priority,
-            _string(schedule, 16, "schedule_delivery_time") if schedule else b"",
-            _string(validity, 16, "validity_period") if validity else b"",
+            write_string(schedule, 16, "schedule_delivery_time") if schedule else b"",
+            write_string(validity, 16, "validity_period") if validity else b"",
             registered_delivery,
             replace_if_present,
             data_coding,
@@ -121,17 +94,17 @@ def encode_submit_body(
             encode_tlvs(tlvs) if tlvs else b"",
         )
     except OverflowError:
-        _octet(source_ton, "source_addr_ton")
-        _octet(source_npi, "source_addr_npi")
-        _octet(dest_ton, "dest_addr_ton")
-        _octet(dest_npi, "dest_addr_npi")
-        _octet(esm_class, "esm_class")
-        _octet(protocol_id, "protocol_id")
-        _octet(priority, "priority_flag")
-        _octet(registered_delivery, "registered_delivery")
-        _octet(replace_if_present, "replace_if_present_flag")
-        _octet(data_coding, "data_coding")
-        _octet(default_id, "sm_default_msg_id")
+        octet(source_ton, "source_addr_ton")
+        octet(source_npi, "source_addr_npi")
+        octet(dest_ton, "dest_addr_ton")
+        octet(dest_npi, "dest_addr_npi")
+        octet(esm_class, "esm_class")
+        octet(protocol_id, "protocol_id")
+        octet(priority, "priority_flag")
+        octet(registered_delivery, "registered_delivery")
+        octet(replace_if_present, "replace_if_present_flag")
+        octet(data_coding, "data_coding")
+        octet(default_id, "sm_default_msg_id")
         raise
     _check_body(body)
     return body
@@ -165,15 +138,57 @@ def _message(m: Message) -> bytes:
     )
 
 
+def encode_data_body(
+    source: str,
+    dest: str,
+    payload: bytes,
+    *,
+    source_ton: int = 0,
+    source_npi: int = 0,
+    dest_ton: int = 0,
+    dest_npi: int = 0,
+    service_type: str = "",
+    esm_class: int = 0,
+    registered_delivery: int = 0,
+    data_coding: int = 0,
+    tlvs: Iterable[Tlv] = (),
+) -> bytes:
+    """The body of a data_sm (section 4.7.1). `payload` goes into the optional parameter
+    message_payload, so that it may be long; addresses have up to 64 octets."""
+    message = Message(
+        c.DATA_SM,
+        source=source,
+        dest=dest,
+        source_ton=source_ton,
+        source_npi=source_npi,
+        dest_ton=dest_ton,
+        dest_npi=dest_npi,
+        service_type=service_type,
+        esm_class=esm_class,
+        registered_delivery=registered_delivery,
+        data_coding=data_coding,
+        tlvs=[(int(Tag.MESSAGE_PAYLOAD), payload), *tlvs],
+    )
+    body = _data_message(message)
+    _check_body(body)
+    return body
+
+
+def _data_message(m: Message) -> bytes:
+    if m.payload:
+        raise LocalProtocolError("data_sm has no short_message, its text is in message_payload")
+    return write_body(m, LAYOUT_OF[Message])
+
+
 def _bind(b: Bind) -> bytes:
     return b"%b\0%b\0%b\0%c%c%c%b\0%b" % (
-        _string(b.system_id, 15, "system_id"),
-        _string(b.password, 8, "password"),
-        _string(b.system_type, 12, "system_type"),
-        _octet(b.interface_version, "interface_version"),
-        _octet(b.addr_ton, "addr_ton"),
-        _octet(b.addr_npi, "addr_npi"),
-        _string(b.address_range, 40, "address_range"),
+        write_string(b.system_id, 15, "system_id"),
+        write_string(b.password, 8, "password"),
+        write_string(b.system_type, 12, "system_type"),
+        octet(b.interface_version, "interface_version"),
+        octet(b.addr_ton, "addr_ton"),
+        octet(b.addr_npi, "addr_npi"),
+        write_string(b.address_range, 40, "address_range"),
         encode_tlvs(b.tlvs),
     )
 
@@ -181,21 +196,22 @@ def _bind(b: Bind) -> bytes:
 def encode_body(pdu: Pdu) -> bytes:
     """The octets behind the header."""
     match pdu:
+        case SubmitMulti() | SubmitMultiResponse():
+            return write_body(pdu, LAYOUT_OF[type(pdu)])
         case Message():
-            return _message(pdu)
+            return _data_message(pdu) if pdu.command_id == c.DATA_SM else _message(pdu)
         case MessageResponse():
-            return _string(pdu.message_id, 64, "message_id") + b"\0" + encode_tlvs(pdu.tlvs)
+            return write_string(pdu.message_id, 64, "message_id") + b"\0" + encode_tlvs(pdu.tlvs)
         case Bind():
             return _bind(pdu)
         case BindResponse():
-            return _string(pdu.system_id, 15, "system_id") + b"\0" + encode_tlvs(pdu.tlvs)
-        case Outbind():
-            system_id = _string(pdu.system_id, 15, "system_id")
-            return b"%b\0%b\0" % (system_id, _string(pdu.password, 8, "password"))
+            return write_string(pdu.system_id, 15, "system_id") + b"\0" + encode_tlvs(pdu.tlvs)
         case RawPdu():
             return pdu.body
         case Bare():
             return b""
+        case _:
+            return write_body(pdu, LAYOUT_OF[type(pdu)])
 
 
 def encode(pdu: Pdu) -> bytes:

@@ -8,7 +8,7 @@ use others.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final
 
 from protocols.errors import RemoteProtocolError
 from protocols.smpp.commands import (
@@ -56,10 +56,12 @@ class PduError(RemoteProtocolError):
 
 @dataclass(slots=True)
 class Message:
-    """submit_sm (section 4.4.1) or deliver_sm (section 4.6.1); `command_id` tells which.
+    """submit_sm (section 4.4.1), deliver_sm (section 4.6.1) or data_sm (section 4.7.1); which one,
+    `command_id` tells.
 
     `payload` is short_message as it goes over the wire, a user data header included: at most 254
-    octets.
+    octets. It is always empty in a data_sm, which has its text in the optional parameter
+    message_payload, and lacks protocol_id, priority, times, replace_if_present and default_id.
     """
 
     command_id: int = SUBMIT_SM
@@ -87,7 +89,8 @@ class Message:
 
 @dataclass(slots=True)
 class MessageResponse:
-    """submit_sm_resp (section 4.4.2) or deliver_sm_resp (section 4.6.2)."""
+    """submit_sm_resp (section 4.4.2), deliver_sm_resp (section 4.6.2), data_sm_resp (section
+    4.7.2), broadcast_sm_resp and query_broadcast_sm_resp (SMPP v5.0)."""
 
     command_id: int = SUBMIT_SM_RESP
     status: int = 0
@@ -142,7 +145,7 @@ class Outbind:
 @dataclass(slots=True)
 class Bare:
     """A PDU of a header alone: unbind, enquire_link, their responses, generic_nack (sections 4.2,
-    4.3, 4.11)."""
+    4.3, 4.11), and the responses to cancel_sm, replace_sm and cancel_broadcast_sm."""
 
     command_id: int = ENQUIRE_LINK
     status: int = 0
@@ -157,6 +160,3 @@ class RawPdu:
     status: int = 0
     sequence: int = 0
     body: bytes = b""
-
-
-Pdu: TypeAlias = Message | MessageResponse | Bind | BindResponse | Outbind | Bare | RawPdu

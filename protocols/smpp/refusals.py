@@ -5,7 +5,8 @@ from __future__ import annotations
 from protocols.smpp import commands as c
 from protocols.smpp import status as s
 from protocols.smpp.encoding import pack_header
-from protocols.smpp.pdu import Pdu, RawPdu
+from protocols.smpp.operations import Pdu
+from protocols.smpp.pdu import RawPdu
 from protocols.smpp.states import State
 
 _BINDS = frozenset(c.BindKind)

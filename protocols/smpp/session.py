@@ -14,7 +14,7 @@ from protocols.errors import LocalProtocolError
 from protocols.smpp import commands as c
 from protocols.smpp import status as s
 from protocols.smpp.decoding import decode, frames
-from protocols.smpp.encoding import MAX_BODY_BYTES, encode, encode_body, encode_tlvs, pack_header
+from protocols.smpp.encoding import MAX_BODY_BYTES, encode, encode_body, pack_header
 from protocols.smpp.events import (
     Answered,
     BindRefused,
@@ -25,7 +25,9 @@ from protocols.smpp.events import (
     Received,
     Unbound,
 )
+from protocols.smpp.fields import encode_tlvs
 from protocols.smpp.limits import DEFAULT_LIMITS, DEFAULT_TIMERS, Limits, Timers
+from protocols.smpp.operations import Pdu
 from protocols.smpp.pdu import (
     MAX_SEQUENCE,
     Bare,
@@ -33,7 +35,6 @@ from protocols.smpp.pdu import (
     BindResponse,
     Message,
     MessageResponse,
-    Pdu,
     PduError,
 )
 from protocols.smpp.refusals import out_of_place, refusal

@@ -12,16 +12,13 @@ from protocols.errors import LocalProtocolError
 from protocols.smpp import (
     MAX_PDU_BYTES,
     MAX_TLVS,
-    Bare,
     Bind,
-    BindKind,
     BindResponse,
     Message,
     MessageResponse,
     Outbind,
     Pdu,
     PduError,
-    RawPdu,
     Tag,
     decode,
     encode,
@@ -34,81 +31,7 @@ from protocols.smpp import (
 from protocols.smpp import commands as c
 from protocols.smpp import status as s
 from tests.protocols.smpp.corpus import BROKEN_FRAMING, MALFORMED, WELL_FORMED
-
-octet = st.integers(0, 255)
-word = st.integers(0, 0xFFFFFFFF)
-
-
-def c_string(limit: int) -> st.SearchStrategy[str]:
-    return st.binary(max_size=limit).map(lambda b: b.replace(b"\0", b"").decode("latin-1"))
-
-
-tlvs = st.lists(st.tuples(st.integers(0, 0xFFFF), st.binary(max_size=40)), max_size=6)
-header = {"status": word, "sequence": word}
-binds = st.sampled_from([int(kind) for kind in BindKind])
-responses_to_binds = binds.map(lambda command: command | c.RESPONSE)
-pdus: st.SearchStrategy[Pdu] = st.one_of(
-    st.builds(
-        Message,
-        command_id=st.sampled_from([c.SUBMIT_SM, c.DELIVER_SM]),
-        **header,
-        service_type=c_string(5),
-        source_ton=octet,
-        source_npi=octet,
-        source=c_string(20),
-        dest_ton=octet,
-        dest_npi=octet,
-        dest=c_string(20),
-        esm_class=octet,
-        protocol_id=octet,
-        priority=octet,
-        schedule=c_string(16),
-        validity=c_string(16),
-        registered_delivery=octet,
-        replace_if_present=octet,
-        data_coding=octet,
-        default_id=octet,
-        payload=st.binary(max_size=254),
-        tlvs=tlvs,
-    ),
-    st.builds(
-        MessageResponse,
-        command_id=st.sampled_from([c.SUBMIT_SM_RESP, c.DELIVER_SM_RESP]),
-        **header,
-        message_id=c_string(64),
-        tlvs=tlvs,
-    ),
-    st.builds(
-        Bind,
-        command_id=binds,
-        **header,
-        system_id=c_string(15),
-        password=c_string(8),
-        system_type=c_string(12),
-        interface_version=octet,
-        addr_ton=octet,
-        addr_npi=octet,
-        address_range=c_string(40),
-        tlvs=tlvs,
-    ),
-    st.builds(
-        BindResponse, command_id=responses_to_binds, **header, system_id=c_string(15), tlvs=tlvs
-    ),
-    st.builds(Outbind, **header, system_id=c_string(15), password=c_string(8)),
-    st.builds(
-        Bare,
-        command_id=st.sampled_from(
-            [c.UNBIND, c.UNBIND_RESP, c.ENQUIRE_LINK, c.ENQUIRE_LINK_RESP, c.GENERIC_NACK]
-        ),
-        **header,
-    ),
-    st.builds(
-        RawPdu,
-        command_id=st.sampled_from([c.QUERY_SM, c.DATA_SM, c.SUBMIT_MULTI, 0x00010200]),
-        **header,
-        body=st.binary(max_size=200),
-    ),
-)
+from tests.protocols.smpp.strategies import pdus
 
 
 @given(pdus)
