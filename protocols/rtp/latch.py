@@ -1,0 +1,149 @@
+"""Who may be heard on a port.
+
+A port is open to the network for as long as a call lasts, and whoever reaches it could speak or
+press keys in another's name. So the first fitting source is taken and nobody else after it. The
+place that SDP named is taken with its first packet. Another place in the trunk's networks (a
+gateway behind address translation) has to send a few packets in a row first: late packets of a
+call that had this port before look just like that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Final, TypeAlias
+
+from protocols.rtp.parameters import Address
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+LEARNING_PACKETS: Final = 5
+"""In a row, of one SSRC, before a place that SDP did not name is taken."""
+MAX_CANDIDATES: Final = 4
+SSRC_CHANGES: Final = 8
+"""How often one source may change its SSRC between two re-INVITEs: a forwarded call does it twice
+or three times, an attack without end."""
+SSRC_PACKETS: Final = 2
+"""Packets in a row of a new SSRC, without one of the old between them."""
+SSRC_SILENCE_S: Final = 0.2
+"""From the second change on, the old SSRC must have been silent for so long."""
+
+
+def is_within(host: str, networks: Sequence[Network]) -> bool:
+    """Whether an address (no name) lies in one of the networks."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return any(address.version == each.version and address in each for each in networks)
+
+
+@dataclass(slots=True)
+class _Candidate:
+    ssrc: int
+    sequence: int
+    count: int = 1
+
+
+class SourceLatch:
+    """Open until a source is taken, then locked to it; `open` opens it again for a re-INVITE."""
+
+    __slots__ = ("_candidates", "_is_learning", "_networks", "expected", "locked", "wrong")
+
+    def __init__(self, networks: Sequence[Network], *, is_learning: bool = True) -> None:
+        self._networks = tuple(networks)
+        self._is_learning = is_learning
+        self._candidates: dict[Address, _Candidate] = {}
+        self.expected: Address | None = None
+        """The place that SDP named."""
+        self.locked: Address | None = None
+        self.wrong = 0
+        """Packets ignored for where they came from."""
+
+    def open(self, expected: Address | None) -> None:
+        """Wait for a source again, `expected` first."""
+        self.expected = expected
+        self.locked = None
+        self._candidates.clear()
+
+    def admit(self, source: Address, ssrc: int, sequence: int, *, is_proven: bool = False) -> bool:
+        """Whether a packet of that source is to be heard. `is_proven`: it carried a valid SRTP tag,
+        so that one is enough."""
+        if self.locked is not None:
+            if source == self.locked:
+                return True
+        elif source == self.expected or is_proven and is_within(source[0], self._networks):
+            self.locked = source
+            return True
+        elif self._learn(source, ssrc, sequence):
+            return True
+        self.wrong += 1
+        return False
+
+    def _learn(self, source: Address, ssrc: int, sequence: int) -> bool:
+        if not self._is_learning or self.expected is None:
+            return False
+        if not is_within(source[0], self._networks):
+            return False
+        candidate = self._candidates.get(source)
+        if candidate is None:
+            if len(self._candidates) >= MAX_CANDIDATES:
+                del self._candidates[next(iter(self._candidates))]
+            self._candidates[source] = _Candidate(ssrc, sequence)
+            return False
+        follows = candidate.ssrc == ssrc and sequence == (candidate.sequence + 1) & 0xFFFF
+        candidate.count = candidate.count + 1 if follows else 1
+        candidate.ssrc, candidate.sequence = ssrc, sequence
+        if candidate.count < LEARNING_PACKETS:
+            return False
+        self.locked = source
+        self._candidates.clear()
+        return True
+
+
+class SsrcGuard:
+    """Which stream of the locked source is heard: one at a time. The first change is taken quickly,
+    since early media and the answered call often have different ones."""
+
+    __slots__ = ("_changes", "_heard_at", "_next", "_run", "current", "refused")
+
+    def __init__(self) -> None:
+        self.current: int | None = None
+        self.refused = 0
+        """Packets ignored for their SSRC."""
+        self._changes = 0
+        self._heard_at = 0.0
+        self._next = (0, 0)
+        self._run = 0
+
+    def renew(self) -> None:
+        """A re-INVITE was agreed on: changes count anew."""
+        self._changes = 0
+
+    def admit(self, ssrc: int, sequence: int, now: float) -> bool:
+        """Whether a packet is of the stream that is heard. True for the first one of another makes
+        that `current`."""
+        if ssrc == self.current:
+            self._heard_at = now
+            self._run = 0
+            return True
+        if self.current is None:
+            self.current = ssrc
+            self._heard_at = now
+            return True
+        self._run = self._run + 1 if self._next == (ssrc, sequence) else 1
+        self._next = (ssrc, (sequence + 1) & 0xFFFF)
+        is_silent = now - self._heard_at >= SSRC_SILENCE_S
+        if (
+            self._run < SSRC_PACKETS
+            or self._changes >= SSRC_CHANGES
+            or (self._changes and not is_silent)
+        ):
+            self.refused += 1
+            return False
+        self.current = ssrc
+        self._changes += 1
+        self._heard_at = now
+        self._run = 0
+        return True
