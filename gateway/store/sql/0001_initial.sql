@@ -269,3 +269,120 @@ CREATE TABLE mo_seen (                  -- MO texts whose acknowledgement the ca
   digest   bytea NOT NULL
 );
 CREATE INDEX mo_seen_link ON mo_seen (link, id);
+
+CREATE TABLE esme (                     -- accounts of the programs and carriers that bind to us over SMPP
+  id          int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  system_id   text NOT NULL,            -- at most 15 characters
+  password    text NOT NULL,            -- scrypt, with its parameters and salt: gateway/store/passwords.py
+  shop        int4 REFERENCES shop,     -- whose texts it sends; null: a carrier's
+  link        text,                     -- the link that a carrier's binds serve
+  allowed     text[] NOT NULL DEFAULT '{}', -- networks that it may bind from; none: any
+  binds       int2 NOT NULL,            -- at the same time, on all nodes together
+  "window"    int4 NOT NULL,            -- requests that may be unanswered on one bind, each way
+  rate        real NOT NULL,            -- submissions a second on one node; 0: no limit
+  category    int2 NOT NULL,            -- of its texts, unless service_type says otherwise (model.Category)
+  is_latin1   boolean NOT NULL,         -- whether its data_coding 0 is Latin-1 instead of the GSM alphabet
+  has_replies boolean NOT NULL,         -- whether texts to the shop's numbers go to it too
+  outbind     text,                     -- HOST:PORT that we dial when it has no bind
+  created     timestamptz NOT NULL DEFAULT now(),
+  revoked     timestamptz,
+  CHECK ((shop IS NULL) <> (link IS NULL))
+);
+CREATE UNIQUE INDEX esme_system_id ON esme (system_id) WHERE revoked IS NULL;
+CREATE INDEX esme_shop ON esme (shop);
+
+CREATE TABLE esme_bind (                -- binds that stand; a row counts while its node's lease runs
+  esme     int4 NOT NULL REFERENCES esme,
+  index    int2 NOT NULL,
+  node     int2 NOT NULL,
+  epoch    int4 NOT NULL,
+  kind     int2 NOT NULL,               -- 1 receiver, 2 transmitter, 9 transceiver: the command_id of the bind
+  address  text NOT NULL,
+  since    timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (esme, index)
+);
+
+CREATE TABLE esme_text (                -- messages whose ESME wants receipts, until it has the last one
+  id          int8 PRIMARY KEY,         -- the message; written just before it
+  esme        int4 NOT NULL,
+  told        int8 NOT NULL,            -- the id that the ESME knows: of a submit_multi the same for all
+  wanted      int2[] NOT NULL,          -- registered_delivery of each PDU that the text came in
+  until_ms    int8 NOT NULL,            -- nothing is told of the message after that
+  source      text NOT NULL,            -- addresses as the ESME wrote them
+  source_ton  int2 NOT NULL,
+  source_npi  int2 NOT NULL,
+  dest        text NOT NULL,
+  dest_ton    int2 NOT NULL,
+  dest_npi    int2 NOT NULL
+);
+CREATE INDEX esme_text_told ON esme_text (told) WHERE told <> id;
+
+CREATE TABLE esme_part (                -- parts of long texts from ESMEs that are not whole yet
+  esme       int4 NOT NULL,
+  source     text NOT NULL,
+  dest       text NOT NULL,
+  reference  int4 NOT NULL,
+  total      int2 NOT NULL,
+  part       int2 NOT NULL,
+  text       int8 NOT NULL,             -- the message that they will be
+  payload    bytea NOT NULL,
+  coding     int2 NOT NULL,
+  wanted     int2 NOT NULL,             -- registered_delivery
+  addresses  int2[] NOT NULL,           -- TON and NPI of source and destination
+  at_ms      int8 NOT NULL,
+  PRIMARY KEY (esme, source, dest, reference, total, part)
+);
+CREATE INDEX esme_part_text ON esme_part (text);
+CREATE INDEX esme_part_age ON esme_part (at_ms);
+
+CREATE TABLE esme_outbox (              -- receipts and texts for ESMEs, kept until they acknowledge
+  esme        int4 NOT NULL,
+  id          int8 NOT NULL,            -- of the event or reply
+  kind        int2 NOT NULL,            -- model.EventKind; 0: a reply
+  subject     int8 NOT NULL,            -- the id that the ESME knows; of a reply its own
+  at_ms       int8 NOT NULL,
+  wanted      int2[],
+  error       text,
+  source      text,
+  source_ton  int2,
+  source_npi  int2,
+  dest        text,
+  dest_ton    int2,
+  dest_npi    int2,
+  PRIMARY KEY (esme, id)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
+        autovacuum_vacuum_cost_delay = 0);
+
+-- Events are written where things happen, in a handful of places; what an ESME is to hear of them is put into its outbox
+-- here, in the same transaction. Messages that no ESME asked about cost one look into an index.
+CREATE FUNCTION esme_hears_event() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO esme_outbox (esme, id, kind, subject, at_ms, wanted, error,
+                           source, source_ton, source_npi, dest, dest_ton, dest_npi)
+  SELECT t.esme, e.id, e.kind, t.told, e.at_ms, t.wanted,
+         coalesce((SELECT s.error FROM status s WHERE s.id = e.message AND s.error IS NOT NULL
+                   ORDER BY s.id, s.segment LIMIT 1), e.detail->>'error', e.detail->>'reason'),
+         t.source, t.source_ton, t.source_npi, t.dest, t.dest_ton, t.dest_npi
+  FROM fresh e, LATERAL (SELECT * FROM esme_text t WHERE t.id = e.message LIMIT 1) t
+  WHERE e.kind IN (1, 2, 3, 4, 5, 6, 15)
+     OR (e.kind = 14 AND NOT coalesce((e.detail->>'is_ignored')::boolean, false))
+  ON CONFLICT DO NOTHING;
+  IF FOUND THEN
+    DELETE FROM esme_text WHERE id = ANY (ARRAY(SELECT message FROM fresh WHERE kind IN (1, 2, 3, 4, 5, 6, 15)));
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER esme_hears_event AFTER INSERT ON event REFERENCING NEW TABLE AS fresh
+  FOR EACH STATEMENT EXECUTE FUNCTION esme_hears_event();
+
+CREATE FUNCTION esme_hears_reply() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO esme_outbox (esme, id, kind, subject, at_ms)
+  SELECT e.id, r.id, 0, r.id, (extract(epoch FROM clock_timestamp()) * 1000)::int8
+  FROM fresh r JOIN esme e ON e.shop = r.shop
+  WHERE e.has_replies AND e.revoked IS NULL
+  ON CONFLICT DO NOTHING;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER esme_hears_reply AFTER INSERT ON reply REFERENCING NEW TABLE AS fresh
+  FOR EACH STATEMENT EXECUTE FUNCTION esme_hears_reply();
