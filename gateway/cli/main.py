@@ -21,6 +21,7 @@ from gateway.cli.output import paint
 COMMANDS = (
     "check",
     "demo",
+    "esme",
     "health",
     "key",
     "message",
