@@ -1,0 +1,3 @@
+"""Audio of the telephone: G.711 and WAV files."""
+
+from __future__ import annotations

@@ -1,0 +1,38 @@
+"""Audio from engines elsewhere: decoded in a worker process, never here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from tts.confine import Limits
+from tts.engine import Pcm
+from tts.pool import WorkerPool
+
+AudioFormat = Literal["wav", "mp3", "pcm"]
+
+MAX_ENCODED_BYTES: Final = 12 << 20
+"""What two minutes at 48 kHz may take, and a little."""
+
+
+class Decoder:
+    """Decodes for all engines elsewhere together."""
+
+    def __init__(self, *, workers: int = 1, queue: int = 64, timeout_s: float = 10.0) -> None:
+        self._pool = WorkerPool(
+            "decode", {}, workers=workers, queue=queue, timeout_s=timeout_s, limits=Limits()
+        )
+
+    async def decode(
+        self, parts: Sequence[bytes], audio_format: AudioFormat, rate: int = 24_000
+    ) -> Pcm:
+        """What the parts hold, one after the other. `rate` is that of raw PCM.
+
+        Raises EngineError for what is broken, silent on what it is, empty or too long.
+        """
+        head = {"format": audio_format, "rate": rate, "parts": [len(part) for part in parts]}
+        return await self._pool.speech(head, b"".join(parts))
+
+    async def close(self) -> None:
+        """End the processes."""
+        await self._pool.close()

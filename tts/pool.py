@@ -1,0 +1,222 @@
+"""Worker processes, seen from the gateway: started when needed, replaced when they fail.
+
+A worker has one request at a time. One that dies, or does not answer in time, or whose asker goes
+away, is killed; the next request starts another. Processes are started afresh and never forked
+from the gateway's memory: they inherit neither its secrets nor its sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from tts import wire
+from tts.confine import Limits
+from tts.engine import MAX_AUDIO_S, RATES, EngineError, Overloaded, Pcm
+
+START_TIMEOUT_S: Final = 20.0
+QUEUE_TIMEOUT_S: Final = 30.0
+"""How long a request waits for a worker at most."""
+
+_PIPE_BYTES: Final = 1 << 20
+_INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "SYSTEMROOT")
+_ENVIRONMENT: Final = {
+    "PYTHONUTF8": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+class WorkerPool:
+    """Up to `workers` processes of one kind, and a queue of at most `queue` requests."""
+
+    def __init__(
+        self,
+        kind: str,
+        options: Mapping[str, Any],
+        *,
+        workers: int,
+        queue: int,
+        timeout_s: float,
+        limits: Limits,
+    ) -> None:
+        self._kind = kind
+        self._command = json.dumps({**options, "limits": asdict(limits)})
+        self._slots = asyncio.Semaphore(workers or os.cpu_count() or 1)
+        self._queue = queue
+        self._timeout_s = timeout_s
+        self._waiting = 0
+        self._idle: list[_Worker] = []
+        self._all: set[_Worker] = set()
+        self._is_closed = False
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that run."""
+        return [worker.pid for worker in self._all]
+
+    async def speech(self, head: wire.Head, body: bytes = b"") -> Pcm:
+        """The audio that a request is answered with.
+
+        Raises EngineError: what the worker said, or that it died or was too slow; Overloaded when
+        too many wait.
+        """
+        head, body = await self._ask(head, body)
+        rate = head.get("rate")
+        if not isinstance(rate, int) or rate not in RATES or len(body) % 2:
+            raise EngineError(f"{self._kind} answered with no audio")
+        pcm = Pcm(np.frombuffer(body, "<i2"), rate)
+        if pcm.duration_s > MAX_AUDIO_S:
+            raise EngineError(f"more than {MAX_AUDIO_S:.0f} s of audio", is_temporary=False)
+        return pcm
+
+    async def close(self) -> None:
+        """End all processes."""
+        self._is_closed = True
+        await asyncio.gather(*(worker.end() for worker in list(self._all)))
+        self._all.clear()
+        self._idle.clear()
+
+    async def _ask(self, head: wire.Head, body: bytes) -> tuple[wire.Head, bytes]:
+        await self._wait_for_slot()
+        try:
+            worker = await self._take()
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    answer = await worker.ask(head, body)
+            except BaseException as error:
+                await self._drop(worker)
+                if isinstance(error, TimeoutError):
+                    raise EngineError(f"{self._kind} took over {self._timeout_s:g} s") from None
+                if isinstance(error, (EOFError, OSError, wire.FrameError)):
+                    raise EngineError(f"{self._kind} broke off ({worker.fate})") from None
+                raise
+            self._idle.append(worker)
+        finally:
+            self._slots.release()
+        if "error" in answer[0]:
+            is_temporary = bool(answer[0].get("is_temporary"))
+            raise EngineError(str(answer[0]["error"]), is_temporary=is_temporary)
+        return answer
+
+    async def _wait_for_slot(self) -> None:
+        if self._waiting >= self._queue:
+            raise Overloaded(f"{self._waiting} texts wait for {self._kind}")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(QUEUE_TIMEOUT_S):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise Overloaded(f"{self._kind} was busy for {QUEUE_TIMEOUT_S:g} s") from None
+        finally:
+            self._waiting -= 1
+
+    async def _take(self) -> _Worker:
+        """A worker that lives, a new one if there is none."""
+        if self._is_closed:
+            raise EngineError(f"{self._kind} is shut down")
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.is_alive:
+                return worker
+            await self._drop(worker)
+        worker = await _Worker.start(self._kind, self._command)
+        self._all.add(worker)
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                head, _ = await worker.next_frame()
+        except BaseException as error:
+            await self._drop(worker)
+            if isinstance(error, (TimeoutError, EOFError, OSError, wire.FrameError)):
+                raise EngineError(f"{self._kind} did not start ({worker.fate})") from None
+            raise
+        if "error" in head:
+            await self._drop(worker)
+            raise EngineError(str(head["error"]))
+        return worker
+
+    async def _drop(self, worker: _Worker) -> None:
+        self._all.discard(worker)
+        await worker.end()
+
+
+class _Worker:
+    """One process."""
+
+    def __init__(self, process: Process) -> None:
+        assert process.stdin is not None  # noqa: S101
+        assert process.stdout is not None  # noqa: S101
+        self._process = process
+        self._requests = process.stdin
+        self._answers = process.stdout
+
+    @classmethod
+    async def start(cls, kind: str, options: str) -> _Worker:
+        """Start a process; it is ready once its first frame has come."""
+        command = (sys.executable, "-m", "tts.worker", kind, str(os.getpid()), options)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=DEVNULL,
+                env=_environment(),
+                limit=_PIPE_BYTES,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise EngineError(f"{kind} did not start ({error.strerror})") from error
+        return cls(process)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.returncode is None and not self._answers.at_eof()
+
+    @property
+    def fate(self) -> str:
+        """How it ended."""
+        code = self._process.returncode
+        if code is None:
+            return "still running"
+        return f"signal {-code}" if code < 0 else f"exit {code}"
+
+    async def ask(self, head: wire.Head, body: bytes) -> tuple[wire.Head, bytes]:
+        """Send a request and wait for its answer."""
+        self._requests.write(wire.pack(head, body))
+        await self._requests.drain()
+        return await self.next_frame()
+
+    async def next_frame(self) -> tuple[wire.Head, bytes]:
+        """What the process says next. Raises EOFError when it is gone."""
+        sizes = wire.lengths(await self._answers.readexactly(wire.LENGTHS.size))
+        head = wire.parse_head(await self._answers.readexactly(sizes[0]))
+        return head, await self._answers.readexactly(sizes[1])
+
+    async def end(self) -> None:
+        """Kill it. A worker holds nothing worth a farewell."""
+        if self._process.returncode is None:
+            self._process.kill()
+        self._requests.close()
+        await self._process.wait()
+
+
+def _environment() -> dict[str, str]:
+    """What a worker knows of ours: where libraries are, and no secret."""
+    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    ours = str(Path(__file__).resolve().parents[1])
+    paths = [ours, *filter(None, [kept.get("PYTHONPATH")])]
+    return {**kept, **_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(paths)}
