@@ -13,8 +13,8 @@ _TOKEN: Final = r"[A-Za-z0-9\-.!%*_+`'~]++"  # noqa: S105 - the grammar's word, 
 QUOTED: Final = r'"(?:[^"\\]|\\.)*+"'
 
 TOKEN: Final = re.compile(_TOKEN)
-UNSAFE: Final = re.compile(r"[\x00\r\n]")
-CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+UNSAFE: Final = re.compile(r"[\x00\r\n\ud800-\udc7f\udd00-\udfff]")
+CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udc7f\udd00-\udfff]")
 
 _LIST_ITEM: Final = re.compile(rf'(?:[^",<]|{QUOTED}|<[^>]*+>)*+')
 _PARAM: Final = re.compile(rf"\s*+;\s*+({_TOKEN})(?:\s*+=\s*+({QUOTED}|[^\s;,\"<>]++))?+\s*+")
