@@ -19,6 +19,7 @@ from msgspec import Meta, field
 
 from config.links import LinkSettings
 from config.section import SECRETS, Host, Port, Region, Seconds, Section
+from config.smpp_server import SmppServerSettings
 
 __all__ = [
     "SECRETS",
@@ -31,6 +32,7 @@ __all__ = [
     "SandboxSettings",
     "Section",
     "Settings",
+    "SmppServerSettings",
     "SmsSettings",
     "StoreSettings",
     "default_data_dir",
@@ -152,6 +154,7 @@ class Settings(Section, frozen=True):
     store: StoreSettings = field(default_factory=StoreSettings)
     node: NodeSettings = NodeSettings()
     links: tuple[LinkSettings, ...] = ()
+    smpp: SmppServerSettings = SmppServerSettings()
     mail: MailSettings = MailSettings()
     sms: SmsSettings = SmsSettings()
     limits: LimitSettings = LimitSettings()
