@@ -1,0 +1,108 @@
+"""Written messages to text that an engine can say and a person understands on the phone.
+
+    normalize("Your gown is $149.50, call (212) 555-0123.")
+    "Your gown is one hundred forty nine dollars and fifty cents, call two one two, five five
+    five, zero one two three."
+
+Pure: no files, no network, no clock. The work is linear in the text, which is refused above
+MAX_TEXT characters. What comes out holds letters, spaces, apostrophes and `, . ? !` alone; so
+digits and markup never reach an engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
+
+from tts.lexicon import compiled
+from tts.text import (
+    addresses,
+    calendar,
+    digits,
+    money,
+    quantities,
+    wording,
+)
+from tts.text.cleaning import clean, finish
+from tts.text.english import ENGLISH
+from tts.text.grammar import Grammar, Rule, rule
+
+VERSION = 1
+"""Part of every cache key: raised with each change that alters what is said."""
+
+MAX_TEXT = 2000
+"""Characters of a message; ten segments of a text have at most 1,530."""
+
+MAX_SPOKEN = 6000
+"""Characters of what is said: about six minutes."""
+
+_NO_ENTRIES: Mapping[str, str] = MappingProxyType({})
+_GRAMMARS: dict[str, Grammar] = {g.code: g for g in (ENGLISH,)}
+LANGUAGES = tuple(_GRAMMARS)
+
+
+class UnspeakableText(ValueError):
+    """Nothing that could be said, or too much; the words never quote the text."""
+
+
+def normalize(
+    text: str, language: str = "en", lexicon: Mapping[str, str] = _NO_ENTRIES
+) -> str:
+    """What is said for `text`: words only, numbers and abbreviations written out.
+
+    `language` is "en", "es" or "fr", also with a region ("en-US"); others raise UnspeakableText, as
+    do texts above MAX_TEXT characters and those without a letter or digit. `lexicon` is the shop's
+    {written: spoken}; it raises `tts.lexicon.LexiconError`.
+    """
+    if len(text) > MAX_TEXT:
+        raise UnspeakableText(f"longer than {MAX_TEXT} characters")
+    grammar = _GRAMMARS.get(language[:2].lower())
+    if grammar is None:
+        raise UnspeakableText(f"no rules for language {language[:10]!r}; known: {_known()}")
+    plain = clean(text, grammar.letters)
+    if lexicon:
+        plain = compiled(lexicon, grammar.letters).apply(plain)
+    spoken = finish(_apply(rules(grammar.code), plain), grammar.letters)
+    if not spoken:
+        raise UnspeakableText("nothing in it can be said")
+    if len(spoken) > MAX_SPOKEN:
+        raise UnspeakableText(f"takes more than {MAX_SPOKEN} characters to say")
+    return spoken
+
+
+def _known() -> str:
+    return ", ".join(LANGUAGES)
+
+
+@lru_cache(maxsize=8)
+def rules(code: str) -> tuple[Rule, ...]:
+    """All rules of a language in their order: what is more particular comes first."""
+    g = _GRAMMARS[code]
+    makers: tuple[Callable[[Grammar], list[Rule]], ...] = (
+        digits.phone_rules,
+        quantities.address_rules,
+        money.rules,
+        calendar.weekday_rules,
+        calendar.clock_rules,
+        calendar.date_rules,
+        quantities.fraction_rules,
+        digits.id_rules,
+        quantities.measure_rules,
+        quantities.number_rules,
+        wording.symbol_rules,
+        wording.word_rules,
+    )
+    special = [rule(*entry) for entry in g.special]
+    made = [*addresses.rules(g), *special]
+    for maker in makers:
+        made += maker(g)
+    return tuple(made)
+
+
+def _apply(rules: tuple[Rule, ...], text: str) -> str:
+    characters = frozenset(text)
+    for needs, pattern, say in rules:
+        if not needs or not needs.isdisjoint(characters):
+            text = pattern.sub(say, text)
+    return text

@@ -1,0 +1,190 @@
+"""Clock times, dates and weekdays, alone and as ranges."""
+
+from __future__ import annotations
+
+import re
+
+from tts.text.grammar import NUMERALS, Grammar, Match, Rule, rule
+
+_HALF = r"(?:[ap]\.m(?:\.|\b)|[ap]m\b)"
+_TIME = (
+    r"(?P<h{0}>[01]?[0-9]|2[0-4])(?:[:h](?P<m{0}>[0-5][0-9]))?(?: ?(?P<ap{0}>" + _HALF + "))?"
+)
+_DATE_CONTEXT = 24
+_FRACTION_AFTER = re.compile(
+    r" ?(?:\"|inch|inches|in\b|yard|yd|off\b|of\b|hour|hr|day|price|size|cup|mile|pound|lb|foot|ft\b"
+    r"|pulgada|yarda|hora|de\b|pouce|heure|prix)",
+    re.IGNORECASE,
+)
+
+
+def clock_rules(g: Grammar) -> list[Rule]:
+    """`10am-6pm`, `10:30 AM`, `14:00`; a full stop of "a.m." ends a sentence where one follows."""
+
+    def half(text: str | None) -> str:
+        return text[0].lower() if text else ""
+
+    def said(hour: str, minute: str | None, ap: str, follow: str = "") -> str:
+        if minute == "00" and follow.lstrip().lower().startswith(("noon", "midnight")):
+            minute, ap = None, "noon"
+        return g.clock(int(hour), -1 if minute is None else int(minute), ap)
+
+    def ends(match: Match) -> str:
+        rest = match.string[match.end() :]
+        is_end = not rest.strip() or re.match(r"\s+[A-Z]", rest) is not None
+        return "." if match[0].endswith(".") and is_end else ""
+
+    def single(match: Match) -> str:
+        if match["m1"] is None and match["ap1"] is None:
+            return match[0]
+        rest = match.string[match.end() : match.end() + 10]
+        return said(match["h1"], match["m1"], half(match["ap1"]), rest) + ends(match)
+
+    def span(match: Match) -> str:
+        if not (match["m1"] or match["m2"] or match["ap1"] or match["ap2"]):
+            return match[0]
+        first = said(match["h1"], match["m1"], half(match["ap1"]))
+        second = said(match["h2"], match["m2"], half(match["ap2"]))
+        return f"{first} {g.speech['to']} {second}{ends(match)}"
+
+    edge = r"(?![\w:]|[.,]?[0-9])"
+    extra = "" if g.is_month_first else r"(?: ?h\b)?"
+    return [
+        rule(
+            NUMERALS,
+            r"(?<![\w:.,$/-])" + _TIME.format(1) + " ?- ?" + _TIME.format(2) + extra + edge,
+            span,
+            re.IGNORECASE,
+        ),
+        rule(
+            NUMERALS,
+            r"(?<![\w:.,$/-])(?:" + _TIME.format(1) + ")" + extra + edge,
+            single,
+            re.IGNORECASE,
+        ),
+        rule(
+            "h",
+            r"(?<![\w:.,$/-])(?P<h>[01]?[0-9]|2[0-4]) ?h(?:rs?)?(?!\w)",
+            lambda m: m[0] if g.is_month_first else g.clock(int(m["h"]), -1, ""),
+        ),
+    ]
+
+
+def date_rules(g: Grammar) -> list[Rule]:
+    """`2026-04-18`, `07/15`, `3/9/26`, `June 3-5, 2026`, `14 June`."""
+    names = tuple(dict.fromkeys(g.months.values()))
+    months = "|".join(sorted(g.months, key=len, reverse=True))
+
+    def year(text: str | None) -> str:
+        if not text:
+            return ""
+        return g.year(int(text) if len(text) == 4 else 2000 + int(text))
+
+    def iso(match: Match) -> str:
+        month, day = int(match["m"]), int(match["d"])
+        return g.date(names[month - 1], day, year(match["y"]))
+
+    def numeric(match: Match) -> str:
+        first, second = int(match["a"]), int(match["b"])
+        month, day = (first, second) if g.is_month_first else (second, first)
+        if month > 12:
+            month, day = day, month
+        if not (1 <= month <= 12 and 1 <= day <= 31) or _is_fraction(g, match):
+            return match[0]
+        return g.date(names[month - 1], day, year(match["y"]))
+
+    def named(match: Match) -> str:
+        word = match["month"]
+        if word in ("may", "mar", "march", "sep") and not match["end"]:
+            return match[0]
+        said = g.date(g.months[word.lower()], int(match["d"]), "")
+        if match["to"]:
+            said += f" {g.speech['to']} {g.ordinal(int(match['to']))}"
+        said += f", {year(match['y'])}" if match["y"] else ""
+        rest = match.string[match.end() : match.end() + 2]
+        return said + ("," if rest[:1] == " " and rest[1:].isdigit() else "")
+
+    def day_first(match: Match) -> str:
+        return g.date(g.months[match["month"].lower()], int(match["d"]), year(match["y"]))
+
+    rules = [
+        rule(
+            "-",
+            r"(?<![\w-])(?P<y>[12][0-9]{3})-(?P<m>0[1-9]|1[0-2])-(?P<d>0[1-9]|[12][0-9]|3[01])(?!\d)",
+            iso,
+        ),
+        rule(
+            "/",
+            r"(?<![\w/.])(?P<a>[0-3]?[0-9])/(?P<b>[0-3]?[0-9])(?:/(?P<y>[0-9]{4}|[0-9]{2}))?(?![\w/])",
+            numeric,
+        ),
+    ]
+    if g.is_month_first:
+        day = r"(?:[12][0-9]|3[01]|0?[1-9])"
+        end = r"(?:st|nd|rd|th)"
+        rules += [
+            rule(
+                NUMERALS,
+                rf"\b(?P<month>{months})\b\.?,? ?(?P<d>{day})(?P<end>{end}\b)?"
+                rf"(?: ?- ?(?P<to>{day})(?:{end}\b)?(?!\w))?(?:,? (?P<y>(?:19|20)[0-9]{{2}})(?!\w))?"
+                r"(?![\w:]|[-.,/][0-9])",
+                named,
+                re.IGNORECASE,
+            ),
+            rule(
+                NUMERALS,
+                rf"(?<![\w$.,/:-])(?P<d>{day})(?:{end})?(?: of)? (?P<month>(?:{months.title()}))\b\.?"
+                r"(?:,? (?P<y>(?:19|20)[0-9]{2})(?!\w))?",
+                day_first,
+            ),
+        ]
+    return rules
+
+
+def _is_fraction(g: Grammar, match: Match) -> bool:
+    """Whether `1/2` and the like are a part of something rather than a day."""
+    top, bottom = int(match["a"]), int(match["b"])
+    if match["y"] or bottom not in g.fractions or top >= bottom or match["a"][0] == "0":
+        return False
+    before = match.string[max(0, match.start() - _DATE_CONTEXT) : match.start()]
+    if re.search(r"(?:[0-9]|siz(?:e|es)|talla|taille) ?$", before, re.IGNORECASE):
+        return True
+    return (top, bottom) == (1, 2) or _FRACTION_AFTER.match(match.string, match.end()) is not None
+
+
+def weekday_rules(g: Grammar) -> list[Rule]:
+    """`Mon-Fri` as a range, `Tue` as Tuesday; `Sat` and `Sun` only where a day is meant."""
+    days = "|".join(sorted((d for d in g.weekdays), key=len, reverse=True))
+
+    def span(match: Match) -> str:
+        first, last = g.weekdays[match["a"].lower()], g.weekdays[match["b"].lower()]
+        return f"{first} {g.speech['to']} {last}"
+
+    def single(match: Match) -> str:
+        word = match["a"]
+        if word.islower() and (g.is_month_first or word in g.weekday_words) and not match["dot"]:
+            return match[0]
+        if word.lower() in g.weekday_words and not _is_day(match):
+            return match[0]
+        return g.weekdays[word.lower()]
+
+    return [
+        rule("-", rf"\b(?P<a>{days})\b\.? ?- ?(?P<b>{days})\b\.?", span, re.IGNORECASE),
+        rule(
+            "",
+            rf"\b(?P<a>{days})\b(?P<dot>\.(?=,| [a-z0-9]))?(?!')",
+            single,
+            re.IGNORECASE,
+        ),
+    ]
+
+
+_DAY_BEFORE = re.compile(r"(?:^|[,&/(-]|\b(?:on|by|and|or|this|next|every|until|till|to)) ?$", re.IGNORECASE)
+_DAY_AFTER = re.compile(r"(?: ?[,&/)-]|\.|$| (?:and|or|at|from|by|until|[0-9]|noon))", re.IGNORECASE)
+
+
+def _is_day(match: Match) -> bool:
+    before = match.string[max(0, match.start() - 8) : match.start()]
+    is_before = _DAY_BEFORE.search(before) is not None
+    after = _DAY_AFTER.match(match.string, match.end())
+    return after is not None and (is_before or bool(after[0].strip(" .")) or before[-1:].isspace())

@@ -1,0 +1,124 @@
+"""From what people type to plain characters, before the rules; and the last sieve behind them.
+
+Markup never reaches an engine: Pico takes `<genfile file=…>` in its text as an order to write that
+file, others take `<…>`, `{…}` or `[[…]]` for instructions. Nothing passes `finish` but letters,
+spaces, apostrophes and `, . ? !`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+LONGEST_WORD = 30
+"""Letters without a space that an engine is given; Pico fails on long ones."""
+
+_PLAIN = str.maketrans(
+    {
+        **dict.fromkeys("‘’‛ʼ´`", "'"),
+        **dict.fromkeys("“”„‟«»", '"'),
+        **dict.fromkeys("–‒−‐‑⁻", "-"),
+        **dict.fromkeys("—―", ", "),
+        **dict.fromkeys("™®©¿¡", " "),
+        **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\u00ad", ""),
+        **dict.fromkeys("×✕✖", "x"),
+        **{c: f" {unicodedata.normalize('NFKC', c).replace(chr(0x2044), '/')}" for c in "½⅓⅔¼¾⅛⅜⅝⅞"},
+        "…": "...",
+        "№": "No.",
+        "€": "€",
+        "•": ", ",
+        "·": ", ",
+        "ß": "ss",
+        "ẞ": "SS",
+        "æ": "ae",
+        "Æ": "Ae",
+        "œ": "oe",
+        "Œ": "Oe",
+        "ø": "o",
+        "Ø": "O",
+        "ł": "l",
+        "Ł": "L",
+        "đ": "d",
+        "Đ": "D",
+        "ð": "d",
+        "þ": "th",
+        "ı": "i",
+    }
+)
+_KEPT_SIGNS = frozenset("€£°ºª")
+_SMILEYS = re.compile(r"(?<!\S)(?:[:;=]['-]?[)(DPp|/*]|<3|\^_?\^|[xX]D)(?!\w)")
+_SPACES = re.compile(r"[^\S\n]+")
+_LINES = re.compile(r"\s*\n\s*")
+
+
+def clean(text: str, letters: str) -> str:
+    """`text` in ASCII, `letters`, and the signs that the rules read; line breaks become pauses.
+
+    Other letters lose their accents, digits of other scripts become ours, and what is left of
+    other scripts, emoji and control characters becomes a space.
+    """
+    if not text.isascii():
+        text = _to_plain(text, letters)
+    if "\n" in text or "\r" in text:
+        text = _LINES.sub(_line_end, text.replace("\r", "\n").strip())
+    if not _SMILING.isdisjoint(text):
+        text = _SMILEYS.sub(" ", text)
+    return _SPACES.sub(" ", text.translate(_CONTROLS)).strip()
+
+
+_SMILING = frozenset(":;=<^D")
+_CONTROLS = {c: " " for c in (*range(32), 127) if c != ord("\n")}
+
+
+def _line_end(match: re.Match[str]) -> str:
+    before = match.string[match.start() - 1]
+    return " " if before in ".?!,:;" else ". "
+
+
+def _to_plain(text: str, letters: str) -> str:
+    text = unicodedata.normalize("NFC", text).translate(_PLAIN)
+    return "".join(c if c < "\x80" else _plain_of(c, letters) for c in text)
+
+
+@lru_cache(maxsize=4096)
+def _plain_of(char: str, letters: str) -> str:
+    if char.lower() in letters or char in _KEPT_SIGNS:
+        return char
+    if unicodedata.combining(char) or unicodedata.category(char) in ("Mn", "Me", "Cf"):
+        return ""
+    if (digit := unicodedata.decimal(char, None)) is not None:
+        return str(digit)
+    folded = unicodedata.normalize("NFKD", char).translate(_PLAIN)
+    plain = "".join(c for c in folded if c < "\x80")
+    return plain if plain.strip() else " "
+
+
+@lru_cache(maxsize=8)
+def _sieve(letters: str) -> re.Pattern[str]:
+    return re.compile(f"[^A-Za-z{letters}{letters.upper()},.?!' ]+")
+
+
+_PAUSES = str.maketrans({**dict.fromkeys(":;()[]{}|\n", ","), **dict.fromkeys('"<>*_~^\\/-+=#@%$&', " ")})
+_LOOSE_QUOTES = re.compile(r"'(?![A-Za-zÀ-ÿ])|(?<![A-Za-zÀ-ÿ])'")
+_MARKS = re.compile(r" *([,.?!])[ ,.?!]*")
+_LONG = re.compile(r"[A-Za-zÀ-ÿ']{%d}(?=[A-Za-zÀ-ÿ'])" % LONGEST_WORD)
+
+
+def finish(text: str, letters: str) -> str:
+    """Only what may be spoken is left: one pause at a time, words of at most 30 letters."""
+    text = _sieve(letters).sub(" ", text.translate(_PAUSES))
+    if "'" in text:
+        text = _LOOSE_QUOTES.sub("", text)
+    text = _MARKS.sub(_one_mark, text)
+    text = " ".join(text.split()).lstrip(",.?! ")
+    return _LONG.sub(r"\g<0> ", text).rstrip(", ")
+
+
+def _one_mark(match: re.Match[str]) -> str:
+    """Of several marks the strongest, followed by a space."""
+    marks = match[0]
+    for mark in "?!.":
+        if mark in marks:
+            return f"{mark} "
+    return ", "

@@ -1,0 +1,109 @@
+"""Numbers that are names, said digit by digit in groups: phones, short codes, orders, receipts."""
+
+from __future__ import annotations
+
+import re
+
+from tts.text.grammar import NUMERALS, Grammar, Match, Rule, rule
+
+_GROUPS = {5: (3, 2), 6: (3, 3), 7: (3, 4), 8: (4, 4), 9: (3, 3, 3), 10: (3, 3, 4)}
+_RUNS = re.compile(r"[0-9]+|[A-Za-z]+")
+_PHONE = (
+    r"(?<![\w.$])(?:\+?(?P<one>1)[-. ]{0,2})?(?:\((?P<a>[0-9]{3})\) ?-?|(?P<b>[0-9]{3})[-. /] ?)"
+    r"(?P<c>[0-9]{3})[-. ](?P<d>[0-9]{4})(?![\w-])"
+)
+_EXTENSION = r"(?:,? ?(?:(?:ext|x|poste|extension|extensi[oó]n)\b\.? ?)#?(?P<x>[0-9]{1,6})(?!\w))?"
+_ABROAD = r"(?<!\w)\+[1-9][0-9]{0,3}(?:[-. ()]{1,2}[0-9]{1,4}){2,6}(?![\w-])"
+_E164 = r"(?<!\w)\+(?P<all>[1-9][0-9]{7,14})(?!\w)"
+_LOCAL = r"(?<![\w.$/-])(?P<c>[0-9]{3})[-.](?P<d>[0-9]{4})(?![\w/-]|\.[0-9])"
+_PAIRS = r"(?<![\w.$])0[0-9](?:[ .][0-9]{2}){4}(?!\w)"
+_TOKEN = (
+    r"[A-Z]{0,5}-?[0-9][0-9A-Z]{0,29}"
+    r"(?:-(?=[A-Z]{0,10}[0-9])[0-9A-Z]{1,20}){0,4}(?:-[A-Z]{1,3}(?!\w))?"
+)
+
+
+def spell(g: Grammar, digits: str) -> str:
+    """`48213` as "four eight two, one three"; runs of more than ten in threes."""
+    if digits == "800":
+        return g.cardinal(800)
+    sizes = _GROUPS.get(len(digits)) or ((len(digits),) if len(digits) < 5 else (3,) * len(digits))
+    groups, start = [], 0
+    for size in sizes:
+        if group := digits[start : start + size]:
+            groups.append(" ".join(g.digits[int(d)] for d in group))
+        start += size
+    return ", ".join(groups)
+
+
+def spell_id(g: Grammar, written: str) -> str:
+    """`AB-1042` as "A B, one zero four two": letters one by one too, a pause at each change."""
+    if len(written) < 3 and written.isdigit() and written[0] != "0":
+        return g.cardinal(int(written))
+    parts = [
+        spell(g, run) if run.isdigit() else " ".join(run.upper()) for run in _RUNS.findall(written)
+    ]
+    return ", ".join(parts)
+
+
+def phone_rules(g: Grammar) -> list[Rule]:
+    """Phone numbers. A pause stands between groups and on both sides; +1 is not said."""
+
+    def groups(*parts: str | None) -> str:
+        return ", ".join(spell(g, p) for p in parts if p)
+
+    def north_american(match: Match) -> str:
+        area = match["a"] or match["b"]
+        is_toll_free = area[0] == "8" and area[1] == area[2]
+        said = groups(match["one"] if is_toll_free else None, area, match["c"], match["d"])
+        return f" {said}" + extension(match)
+
+    def extension(match: Match) -> str:
+        return f", {g.speech['extension']} {spell(g, match['x'])}" if match["x"] else ""
+
+    def abroad(match: Match) -> str:
+        return f" {g.speech['plus']} {groups(*re.findall('[0-9]+', match[0]))}"
+
+    def e164(match: Match) -> str:
+        digits = match["all"]
+        if len(digits) == 11 and digits[0] == "1":
+            return " " + spell(g, digits[1:])
+        return f" {g.speech['plus']} {spell(g, digits)}"
+
+    return [
+        rule(NUMERALS, _PHONE + _EXTENSION, north_american, re.IGNORECASE),
+        rule("+", _ABROAD, abroad),
+        rule("+", _E164, e164),
+        rule(NUMERALS, _LOCAL + _EXTENSION, lambda m: f" {groups(m['c'], m['d'])}{extension(m)}"),
+        rule(NUMERALS, _PAIRS, lambda m: " " + groups(*re.findall("[0-9]+", m[0]))),
+    ]
+
+
+def id_rules(g: Grammar) -> list[Rule]:
+    """Numbers after words such as "order" or "code", and those that look like nothing else."""
+    number = g.speech["number"]
+
+    def named(match: Match) -> str:
+        sign = f" {number} " if "#" in match["link"] else match["link"].replace("#", " ")
+        return f"{match['word']}{sign}{spell_id(g, match['id'])}"
+
+    def numbered(match: Match) -> str:
+        return f" {number} {spell_id(g, match[1])}"
+
+    return [
+        rule(
+            NUMERALS,
+            rf"\b(?P<word>(?i:{g.id_words}))(?P<link>(?:[ :]| ?#|\.){{1,2}} ?"
+            rf"(?:(?i:{g.speech['is']})[ :] ?)?#? ?)(?P<id>{_TOKEN})(?![\w/]|[:.,][0-9])",
+            named,
+        ),
+        rule("#", rf"# ?({_TOKEN})(?!\w)", numbered),
+        rule(NUMERALS, r"(?<![\w.,$€£/:-])([A-Z]{1,5}-?[0-9]{3,}(?:-?[0-9A-Z]{1,12})?)(?![\w/])", _spelled(g)),
+        rule(NUMERALS, r"(?<![\w.,$€£/:-])([0-9]{3,12}-[A-Z]{1,3})(?![\w/-])", _spelled(g)),
+        rule(NUMERALS, r"(?<![\w.,$€£/-])([0-9]{1,12}(?:-[0-9]{1,12}){2,6})(?![\w/-])", _spelled(g)),
+        rule(NUMERALS, r"(?<![\w.,$€£])([0-9]{5,}|0[0-9]+)(?![\w/]|[.,][0-9])", _spelled(g)),
+    ]
+
+
+def _spelled(g: Grammar):  # type: ignore[no-untyped-def]
+    return lambda match: spell_id(g, match[1])

@@ -1,0 +1,176 @@
+"""What is counted or measured: fractions, percentages, units, ordinals, house numbers, years, and
+every number that no other rule took.
+"""
+
+from __future__ import annotations
+
+import re
+
+from tts.text.digits import spell
+from tts.text.figures import Figure, number, read, say
+from tts.text.grammar import NUMERALS, Grammar, Match, Rule, rule
+
+_PLURAL_FOLLOWS = re.compile(r" [a-z]{2,20}s\b| (?:[a-z]{2,20} ){1,2}[a-z]{2,20}s\b")
+_NEXT_WORD = re.compile(r" ([^\W\d_]{1,30})")
+_HEADS = r"(?:[NSEWO]\.? |(?:North|South|East|West) )?"
+
+
+def fraction(g: Grammar, top: int, bottom: int) -> str:
+    """`3/4` as "three quarters"."""
+    one, several = g.fractions[bottom]
+    return f"{g.counting(top, one)} {one if top == 1 else several}"
+
+
+def fraction_rules(g: Grammar) -> list[Rule]:
+    """`7 1/2` as "seven and a half", `3/4` as "three quarters"; other slashes as they stand."""
+    bottoms = "|".join(str(n) for n in sorted(g.fractions, reverse=True))
+
+    def mixed(match: Match) -> str:
+        top, bottom = int(match["top"]), int(match["bottom"])
+        part = g.speech["a_half"] if (top, bottom) == (1, 2) else fraction(g, top, bottom)
+        whole = f"{g.cardinal(int(match['whole']))} {g.speech['and']} " if match["whole"] else ""
+        return whole + (part if whole else fraction(g, top, bottom))
+
+    return [
+        rule(
+            "/",
+            r"(?<![\w/.,$])(?:(?P<whole>[0-9]{1,4})[ -])?"
+            rf"(?P<top>[0-9]{{1,2}})/(?P<bottom>{bottoms})(?![\w/]|\.[0-9])",
+            mixed,
+        ),
+        rule("/", r"(?<=[0-9]) ?/ ?(?=[0-9])", " "),
+    ]
+
+
+def address_rules(g: Grammar) -> list[Rule]:
+    """`1420 Main St.`: the number in pairs, as people say house numbers."""
+
+    def house(match: Match) -> str:
+        return g.house(match["n"])
+
+    name = r"[A-ZÀ-Ý][\wÀ-ÿ'.]{0,20}|[0-9]{1,3}(?:st|nd|rd|th)"
+    if g.is_number_after_street:
+        pattern = (
+            rf"(?<=\b)(?P<street>(?:{g.streets})\b\.? (?:[^\W\d_]+\.? ){{0,3}}[^\W\d_]+,?)"
+            r" (?:#|n[o°º]\.? ?)?(?P<n>[0-9]{1,5})(?![\w.,]?[0-9])"
+        )
+        return [rule(NUMERALS, pattern, lambda m: f"{m['street']} {house(m)}", re.IGNORECASE)]
+    return [
+        rule(
+            NUMERALS,
+            rf"(?<![\w$.,#-])(?P<n>[0-9]{{1,5}})(?=,? {_HEADS}(?:(?:{name}) ){{0,3}}(?i:{g.streets})\b)",
+            house,
+        )
+    ]
+
+
+def measure_rules(g: Grammar) -> list[Rule]:
+    """Percentages, feet and inches, units, `34x32`, ordinals."""
+    figure = number(g)
+    units = "|".join(re.escape(u) for u in sorted(g.units, key=len, reverse=True))
+    ends = "|".join(re.escape(e) for e in sorted(g.ordinal_ends, key=len, reverse=True))
+    to = g.speech["to"]
+
+    def measured(match: Match) -> str:
+        one, several = g.units[match["unit"].lower()]
+        last = read(g, match["n"])
+        noun = one if last == Figure(1, "") else several
+        low = f"{say(g, read(g, match['low']))} {to} " if match["low"] else ""
+        minus = f"{g.speech['minus']} " if match["minus"] else ""
+        dot = "." if match["dot"] and re.match(r"$|\s+[A-Z]", match.string[match.end() :]) else ""
+        return f"{minus}{low}{say(g, last, several)} {noun}{dot}"
+
+    def feet(match: Match) -> str:
+        foot, inch = g.units["ft"], g.units["in"]
+        tall = int(match["feet"])
+        said = f"{g.counting(tall, foot[1])} {foot[tall != 1]}"
+        if match["inches"]:
+            inches = int(match["inches"])
+            said += f" {g.counting(inches, inch[1])} {inch[inches != 1]}"
+        return said
+
+    def ordinal(match: Match) -> str:
+        said = _ordinal(g, match["n"], match["end"])
+        if match["to"]:
+            said += f" {to} {_ordinal(g, match['to'], match['end2'])}"
+        return said
+
+    low = rf"(?:(?P<low>{figure}) ?- ?)?"
+    return [
+        rule("'", r"(?<![\w.])(?P<feet>[1-9])'(?: ?(?P<inches>[0-9]|1[01])(?:\"|''))?(?!\w)", feet),
+        rule(
+            NUMERALS,
+            rf"(?<![\w.])(?P<minus>(?<!\d)-)?{low}(?P<n>{figure})[ -]?(?P<unit>{units})(?![\w'])(?P<dot>\.(?!\w))?",
+            measured,
+            re.IGNORECASE,
+        ),
+        rule("xX", r"(?<=[0-9]) ?[xX] ?(?=[0-9])", f" {g.speech['by']} "),
+        rule("xX", r"(?<=[0-9])[xX]\b", f" {g.speech['times']}"),
+        rule(
+            NUMERALS,
+            rf"(?<![\w.,$])(?P<n>[0-9]{{1,6}})\.?(?P<end>{ends})(?!\w)"
+            rf"(?: ?- ?(?P<to>[0-9]{{1,6}})\.?(?P<end2>{ends})(?!\w))?",
+            ordinal,
+            re.IGNORECASE,
+        ),
+    ]
+
+
+def _ordinal(g: Grammar, digits: str, written_end: str) -> str:
+    said = g.ordinal(int(digits))
+    end = g.ordinal_ends[written_end.lower()]
+    return said[: -len(end)] + end if end else said
+
+
+def number_rules(g: Grammar) -> list[Rule]:
+    """Years, ranges, signs and plain numbers; after these no digit is left."""
+    figure = number(g)
+
+    def plain(match: Match) -> str:
+        written = match["n"]
+        follow = _NEXT_WORD.match(match.string, match.end())
+        return _number(g, written, match, follow[1] if follow else "")
+
+    def signed(match: Match) -> str:
+        return f"{g.speech['minus']} {plain(match)}"
+
+    def span(match: Match) -> str:
+        low = _number(g, match["low"], match, "")
+        return f"{low} {g.speech['to']} {plain(match)}"
+
+    return [
+        rule(
+            "-",
+            rf"(?<![\w.,/-])(?P<low>{figure}) ?- ?(?P<n>{figure})(?![\w/-])",
+            span,
+        ),
+        rule("-", rf"(?<![\w.)-])-(?P<n>{figure})", signed),
+        rule(NUMERALS, rf"(?P<n>{figure})", plain),
+    ]
+
+
+def _number(g: Grammar, written: str, match: Match, follow: str) -> str:
+    around = match.string
+    start, end = match.start(), match.end()
+    left = " " if start and around[start - 1].isalnum() else ""
+    right = " " if end < len(around) and around[end].isalnum() else ""
+    if right and around[end] in "kK" and not around[end + 1 : end + 2].isalnum():
+        right = ""
+    return left + _value(g, written, follow, around, end) + right
+
+
+def _value(g: Grammar, written: str, follow: str, around: str, end: int) -> str:
+    if written.isdigit():
+        if len(written) > 1 and written[0] == "0":
+            return spell(g, written)
+        n = int(written)
+        if len(written) == 4 and not _PLURAL_FOLLOWS.match(around, end):
+            if 1900 <= n < 2050:
+                return g.year(n)
+            return g.year(n) if n % 100 == 0 and n % 1000 else _four(g, written)
+    return say(g, read(g, written), follow)
+
+
+def _four(g: Grammar, written: str) -> str:
+    """A bare number of four digits is mostly a name (amounts have a comma): digit by digit."""
+    return say(g, Figure(int(written), "")) if written.endswith("000") else spell(g, written)

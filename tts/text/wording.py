@@ -1,0 +1,81 @@
+"""Abbreviations, words in capitals, signs: everything that is not a number."""
+
+from __future__ import annotations
+
+import re
+
+from tts.text.grammar import Grammar, Match, Rule, rule
+
+_VOWELS = frozenset("aeiouyáéíóúàâèêëîïôùûü")
+_SHOUTING = re.compile(r"(?<![^\W\d_])[A-ZÀ-Ý]{2,}(?:'[A-Z]{1,2})?(?![^\W\d_])")
+
+
+def symbol_rules(g: Grammar) -> list[Rule]:
+    """Hashtags, then signs by the grammar's table."""
+    signs = "".join(s for s in g.symbols if len(s) == 1)
+    longer = [s for s in g.symbols if len(s) > 1]
+    rules = [
+        rule(s[1:] if s[0].isalpha() else s[0], rf"(?<!\w){re.escape(s)}(?!\w)", f" {g.symbols[s]} ", re.IGNORECASE)
+        for s in longer
+    ]
+    rules += [
+        rule("#", r"#(?P<tag>[^\W\d_][\w]{1,40})", lambda m: f" {g.speech['hashtag']} {_camel(m['tag'])} "),
+        rule("/", r"(?<=[^\W\d_]) ?/ ?(?=[^\W\d_])", f" {g.speech['or']} "),
+        rule("-", r"(?<=\w) +-+ +(?=\w)|--+", ", "),
+    ]
+    if signs:
+        rules.append(rule(signs, f"[{re.escape(signs)}]", lambda m: f" {g.symbols[m[0]]} "))
+    return rules
+
+
+def _camel(tag: str) -> str:
+    """`SamplePromNight` as three words."""
+    return re.sub(r"(?<=[a-zà-ÿ])(?=[A-ZÀ-Ý0-9])|_", " ", tag)
+
+
+def word_rules(g: Grammar) -> list[Rule]:
+    """Initials with full stops, abbreviations, capitals."""
+    table = {**g.words, **g.dotted}
+    keys = "|".join(re.escape(k) for k in sorted(table, key=len, reverse=True))
+
+    def abbreviation(match: Match) -> str:
+        word, has_dot = match["word"], bool(match["dot"])
+        key = word.lower()
+        if key not in g.words and not has_dot:
+            return match[0]
+        rest = match.string[match.end() : match.end() + 3]
+        ends = has_dot and key not in g.titles and (not rest.strip() or rest[1:2].isupper())
+        return table[key] + ("." if ends else "")
+
+    def initials(match: Match) -> str:
+        rest = match.string[match.end() : match.end() + 2]
+        ends = not rest.strip() or rest[1:].isupper()
+        return " ".join(match[0].replace(".", "").upper()) + ("." if ends else "")
+
+    return [
+        rule(".", r"(?<![\w.])(?:[A-Za-z]\.){2,8}(?!\w)", initials),
+        rule("", rf"(?<![\w'])(?P<word>{keys})(?P<dot>\.(?!\w))?(?![\w'])", abbreviation, re.IGNORECASE),
+        rule("", _SHOUTING.pattern, _capitals(g)),
+    ]
+
+
+def _capitals(g: Grammar):  # type: ignore[no-untyped-def]
+    def said(match: Match) -> str:
+        word = match[0]
+        lower = word.lower()
+        if "'" in word or lower in g.short_words:
+            return lower
+        if lower in g.acronyms or _VOWELS.isdisjoint(lower):
+            return " ".join(word)
+        if len(word) > 3 or _is_shouted(match):
+            return lower
+        return " ".join(word) if len(word) == 2 else lower
+
+    return said
+
+
+def _is_shouted(match: Match) -> bool:
+    """Whether the words beside it are in capitals too."""
+    before = match.string[max(0, match.start() - 6) : match.start()].strip()
+    after = match.string[match.end() : match.end() + 6].strip()
+    return (len(before) > 1 and before.isupper()) or (len(after) > 1 and after.isupper())
