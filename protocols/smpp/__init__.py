@@ -22,7 +22,10 @@ from protocols.smpp.events import (
     Bound,
     Closed,
     Event,
+    Notified,
+    Outbound,
     Received,
+    Requested,
     Unbound,
 )
 from protocols.smpp.fields import MAX_SHORT_MESSAGE_BYTES, encode_tlvs
@@ -59,7 +62,7 @@ from protocols.smpp.pdu import (
     RawPdu,
 )
 from protocols.smpp.session import Session
-from protocols.smpp.states import Role, State
+from protocols.smpp.states import TAKES, VERSION_3_4, VERSION_5, Role, State
 from protocols.smpp.status import Disposition, describe, disposition, status_name
 from protocols.smpp.tlv import Tag, Tlv, tag_name
 
@@ -68,6 +71,9 @@ __all__ = [
     "MAX_PDU_BYTES",
     "MAX_SHORT_MESSAGE_BYTES",
     "MAX_TLVS",
+    "TAKES",
+    "VERSION_3_4",
+    "VERSION_5",
     "AlertNotification",
     "Answered",
     "Bare",
@@ -89,8 +95,10 @@ __all__ = [
     "Limits",
     "Message",
     "MessageResponse",
+    "Notified",
     "Operation",
     "Outbind",
+    "Outbound",
     "Pdu",
     "PduError",
     "QueryBroadcastSm",
@@ -99,6 +107,7 @@ __all__ = [
     "RawPdu",
     "Received",
     "ReplaceSm",
+    "Requested",
     "Role",
     "Session",
     "State",

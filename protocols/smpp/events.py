@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from protocols.smpp.commands import BindKind
-from protocols.smpp.pdu import Bare, Bind, Message, MessageResponse
+from protocols.smpp.operations import AlertNotification, Operation, QuerySmResponse
+from protocols.smpp.pdu import Bare, Bind, Message, MessageResponse, Outbind
 from protocols.smpp.tlv import Tlv
 
 
@@ -28,17 +29,40 @@ class BindRefused:
 
 @dataclass(slots=True)
 class BindRequested:
-    """SMSC role: answer with `accept_bind` or `refuse_bind` before the session-init timer runs
-    out."""
+    """SMSC role: answer with `accept_bind` or `refuse_bind` before the session-init timer runs out;
+    at once or later, whenever the decision is there."""
 
     request: Bind
 
 
 @dataclass(slots=True)
+class Outbound:
+    """ESME role that listens: an SMSC connected and asks for a bind. If it is who it says, `bind`,
+    else `close`."""
+
+    request: Outbind
+
+
+@dataclass(slots=True)
 class Received:
-    """A submit_sm or deliver_sm that `respond` must answer, once what it says is safe with us."""
+    """A submit_sm, deliver_sm, data_sm or submit_multi that `respond` must answer, once what it
+    says is safe with us."""
 
     message: Message
+
+
+@dataclass(slots=True)
+class Requested:
+    """A question about messages or an order to change one, which `answer` must answer."""
+
+    request: Operation
+
+
+@dataclass(slots=True)
+class Notified:
+    """ESME role: a phone can be reached again. There is nothing to answer."""
+
+    notification: AlertNotification
 
 
 @dataclass(slots=True)
@@ -53,7 +77,7 @@ class Answered:
     context: object
     status: int
     message_id: str
-    pdu: MessageResponse | Bare
+    pdu: MessageResponse | QuerySmResponse | Bare
 
 
 @dataclass(slots=True)
@@ -74,4 +98,15 @@ class Closed:
     unanswered: list[object]
 
 
-Event: TypeAlias = Bound | BindRefused | BindRequested | Received | Answered | Unbound | Closed
+Event: TypeAlias = (
+    Bound
+    | BindRefused
+    | BindRequested
+    | Outbound
+    | Received
+    | Requested
+    | Notified
+    | Answered
+    | Unbound
+    | Closed
+)

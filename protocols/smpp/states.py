@@ -1,4 +1,5 @@
-"""The session's states and who may send what in which (SMPP v3.4 sections 2.2 and 2.3).
+"""The session's states and who may send what in which (SMPP v3.4 sections 2.2 and 2.3, SMPP v5.0
+sections 2.2 to 2.4).
 
 One table serves both roles: a session asks it with its own role for what it may send and with the
 peer's role for what may arrive.
@@ -6,6 +7,7 @@ peer's role for what may arrive.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
@@ -24,10 +26,12 @@ class Role(Enum):
 
 
 class State(Enum):
-    """The states of section 2.2, and UNBINDING: an unbind is under way, requests already sent may
-    still arrive."""
+    """The states of SMPP v5.0 section 2.2, and UNBINDING: an unbind is under way, requests already
+    sent may still arrive."""
 
     OPEN = "open"
+    OUTBOUND = "outbound"
+    """An SMSC connected and asked by outbind for a bind."""
     BOUND_TX = "bound as transmitter"
     BOUND_RX = "bound as receiver"
     BOUND_TRX = "bound as transceiver"
@@ -35,41 +39,62 @@ class State(Enum):
     CLOSED = "closed"
 
 
-_ESME: Final = {Role.ESME}
-_SMSC: Final = {Role.SMSC}
-_BOTH: Final = {Role.ESME, Role.SMSC}
-
 _SENDING: Final = {State.BOUND_TX, State.BOUND_TRX, State.UNBINDING}
 _RECEIVING: Final = {State.BOUND_RX, State.BOUND_TRX, State.UNBINDING}
 _BOUND: Final = _SENDING | _RECEIVING
-# Section 2.3 keeps enquire_link to bound sessions; SMPP v5.0 and many peers allow it before the
-# bind too.
-_ALIVE: Final = _BOUND | {State.OPEN}
+_UNBOUND: Final = {State.OPEN, State.OUTBOUND}
+# SMPP v3.4 keeps enquire_link to bound sessions; v5.0 and many peers allow it before the bind too.
+_ALIVE: Final = _BOUND | _UNBOUND
 
-COMMANDS: Final[dict[int, tuple[set[Role], set[State]]]] = {
-    c.BIND_RECEIVER: (_ESME, {State.OPEN}),
-    c.BIND_TRANSMITTER: (_ESME, {State.OPEN}),
-    c.BIND_TRANSCEIVER: (_ESME, {State.OPEN}),
-    c.BIND_RECEIVER_RESP: (_SMSC, {State.OPEN}),
-    c.BIND_TRANSMITTER_RESP: (_SMSC, {State.OPEN}),
-    c.BIND_TRANSCEIVER_RESP: (_SMSC, {State.OPEN}),
-    c.SUBMIT_SM: (_ESME, _SENDING),
-    c.SUBMIT_SM_RESP: (_SMSC, _SENDING),
-    c.DELIVER_SM: (_SMSC, _RECEIVING),
-    c.DELIVER_SM_RESP: (_ESME, _RECEIVING),
-    c.UNBIND: (_BOTH, _BOUND),
-    c.UNBIND_RESP: (_BOTH, {State.UNBINDING}),
-    c.ENQUIRE_LINK: (_BOTH, _ALIVE),
-    c.ENQUIRE_LINK_RESP: (_BOTH, _ALIVE),
-    c.GENERIC_NACK: (_BOTH, _ALIVE),
+_Senders = Mapping[Role, set[State]]
+
+
+def _esme(states: set[State]) -> _Senders:
+    return {Role.ESME: states}
+
+
+def _smsc(states: set[State]) -> _Senders:
+    return {Role.SMSC: states}
+
+
+def _both(states: set[State]) -> _Senders:
+    return {Role.ESME: states, Role.SMSC: states}
+
+
+_SUBMISSIONS: Final = (
+    c.SUBMIT_SM,
+    c.SUBMIT_MULTI,
+    c.QUERY_SM,
+    c.CANCEL_SM,
+    c.REPLACE_SM,
+    c.BROADCAST_SM,
+    c.QUERY_BROADCAST_SM,
+    c.CANCEL_BROADCAST_SM,
+)
+
+COMMANDS: Final[dict[int, _Senders]] = {
+    **{kind: _esme(_UNBOUND) for kind in c.BindKind},
+    **{kind | c.RESPONSE: _smsc(_UNBOUND) for kind in c.BindKind},
+    c.OUTBIND: _smsc({State.OPEN}),
+    **{command: _esme(_SENDING) for command in _SUBMISSIONS},
+    **{command | c.RESPONSE: _smsc(_SENDING) for command in _SUBMISSIONS},
+    c.DELIVER_SM: _smsc(_RECEIVING),
+    c.DELIVER_SM_RESP: _esme(_RECEIVING),
+    c.DATA_SM: {Role.ESME: _SENDING, Role.SMSC: _RECEIVING},
+    c.DATA_SM_RESP: {Role.ESME: _RECEIVING, Role.SMSC: _SENDING},
+    c.ALERT_NOTIFICATION: _smsc(_RECEIVING),
+    c.UNBIND: _both(_BOUND),
+    c.UNBIND_RESP: _both({State.UNBINDING}),
+    c.ENQUIRE_LINK: _both(_ALIVE),
+    c.ENQUIRE_LINK_RESP: _both(_ALIVE),
+    c.GENERIC_NACK: _both(_ALIVE),
 }
-"""command_id → the roles that may send it, the states they may send it in."""
+"""command_id → the roles that may send it, each with the states it may send it in. replace_sm is
+allowed to transceivers too, as SMPP v5.0 does."""
 
 MAY_SEND: Final[dict[tuple[Role, State], frozenset[int]]] = {
     (role, state): frozenset(
-        command
-        for command, (roles, states) in COMMANDS.items()
-        if role in roles and state in states
+        command for command, senders in COMMANDS.items() if state in senders.get(role, ())
     )
     for role in Role
     for state in State
@@ -84,3 +109,27 @@ BOUND_STATE: Final = {
     c.BindKind.TRANSMITTER: State.BOUND_TX,
     c.BindKind.TRANSCEIVER: State.BOUND_TRX,
 }
+
+OPTIONAL: Final = frozenset(
+    {*_SUBMISSIONS, c.DELIVER_SM, c.DATA_SM, c.ALERT_NOTIFICATION, c.OUTBIND}
+)
+"""Requests that a session takes only when its owner said so."""
+
+TAKES: Final[dict[Role, frozenset[int]]] = {
+    Role.ESME: frozenset({c.DELIVER_SM, c.DATA_SM}),
+    Role.SMSC: frozenset({c.SUBMIT_SM}),
+}
+"""What an owner that says nothing takes from the peer, by its own role."""
+
+SINCE_5: Final = frozenset({c.BROADCAST_SM, c.QUERY_BROADCAST_SM, c.CANCEL_BROADCAST_SM})
+"""Requests that exist only between two sides that both speak SMPP v5.0."""
+
+VERSION_3_4: Final = 0x34
+VERSION_5: Final = 0x50
+
+
+def acceptable(role: Role, state: State, takes: frozenset[int], version: int) -> frozenset[int]:
+    """What a session of this role takes from its peer in this state."""
+    allowed = MAY_SEND[role.peer, state]
+    taken = allowed - (OPTIONAL - takes)
+    return taken if version >= VERSION_5 else taken - SINCE_5

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from protocols.smpp import (
+    TAKES,
     Bare,
     Bind,
     BindKind,
     BindRequested,
     BindResponse,
     Bound,
+    DestAddress,
     Event,
     Limits,
     Message,
@@ -17,6 +19,7 @@ from protocols.smpp import (
     Role,
     Session,
     State,
+    SubmitMulti,
     Timers,
     decode,
     encode,
@@ -24,9 +27,18 @@ from protocols.smpp import (
     frames,
 )
 from protocols.smpp import commands as c
+from protocols.smpp.layouts import LAYOUTS
 
 BODY = encode_submit_body("12125550100", "12125550123", b"Your gown is ready")
 ENQUIRE = encode(Bare(c.ENQUIRE_LINK, 0, 99))
+
+_DECODED_AS_MESSAGE_RESPONSES = (
+    c.SUBMIT_SM_RESP,
+    c.DELIVER_SM_RESP,
+    c.DATA_SM_RESP,
+    c.BROADCAST_SM_RESP,
+    c.QUERY_BROADCAST_SM_RESP,
+)
 
 KINDS = {
     State.BOUND_TX: BindKind.TRANSMITTER,
@@ -68,22 +80,34 @@ def bound_pair(
     return esme, smsc
 
 
-def in_state(role: Role, state: State) -> Session:
+def in_state(
+    role: Role, state: State, *, takes: frozenset[int] | None = None, version: int = 0x34
+) -> Session:
     """A session of this role in this state, with nothing left to send."""
-    if state in KINDS:
-        pair = bound_pair(KINDS[state])
-    elif state is State.UNBINDING:
-        pair = bound_pair()
-        for session in pair:
-            session.unbind(0.0)
-    else:
-        pair = Session(Role.ESME), Session(Role.SMSC)
-        for session in pair:
-            session.connected(0.0)
-            if state is State.CLOSED:
-                session.close("over")
-    session = pair[0] if role is Role.ESME else pair[1]
-    session.data_to_send()
+    esme_takes = takes
+    if state is State.OUTBOUND:
+        esme_takes = (TAKES[Role.ESME] if takes is None else takes) | {c.OUTBIND}
+    esme = Session(Role.ESME, takes=esme_takes, version=version)
+    smsc = Session(Role.SMSC, takes=takes, version=version)
+    for session in (esme, smsc):
+        session.connected(0.0)
+        if state is State.CLOSED:
+            session.close("over")
+    if state is State.OUTBOUND:
+        smsc.outbind("smsc", "lab", 0.0)
+        carry(smsc, esme)
+    elif state not in (State.OPEN, State.CLOSED):
+        esme.bind(KINDS.get(state, BindKind.TRANSCEIVER), "lab", "lab", 0.0)
+        (asked,) = carry(esme, smsc)
+        assert isinstance(asked, BindRequested)
+        smsc.accept_bind(asked.request, "smsc")
+        carry(smsc, esme)
+    if state is State.UNBINDING:
+        esme.unbind(0.0)
+        smsc.unbind(0.0)
+    esme.data_to_send()
+    smsc.data_to_send()
+    session = esme if role is Role.ESME else smsc
     assert session.state is state
     return session
 
@@ -92,9 +116,15 @@ def pdu_of(command_id: int, sequence: int = 7) -> Pdu:
     """A sound PDU of this command."""
     request = command_id & ~c.RESPONSE
     is_response = bool(command_id & c.RESPONSE)
+    if command_id in LAYOUTS:
+        pdu: Pdu = LAYOUTS[command_id][0]()
+        if isinstance(pdu, SubmitMulti):
+            pdu.dests = [DestAddress(1, 1, "12125550123")]
+        pdu.command_id, pdu.sequence = command_id, sequence
+        return pdu
+    if is_response and command_id in _DECODED_AS_MESSAGE_RESPONSES:
+        return MessageResponse(command_id, 0, sequence, "7f00a1")
     if request in (c.SUBMIT_SM, c.DELIVER_SM):
-        if is_response:
-            return MessageResponse(command_id, 0, sequence, "7f00a1")
         return Message(command_id, 0, sequence, source="12125550123", dest="12125550100")
     if request in tuple(BindKind):
         if is_response:

@@ -25,6 +25,7 @@ LIVE = [state for state in State if state is not State.CLOSED]
 TAKEN = {
     Role.SMSC: {
         State.OPEN: {*BindKind, c.ENQUIRE_LINK},
+        State.OUTBOUND: {*BindKind, c.ENQUIRE_LINK},
         State.BOUND_TX: {c.SUBMIT_SM, c.UNBIND, c.ENQUIRE_LINK},
         State.BOUND_RX: {c.UNBIND, c.ENQUIRE_LINK},
         State.BOUND_TRX: {c.SUBMIT_SM, c.UNBIND, c.ENQUIRE_LINK},
@@ -32,6 +33,7 @@ TAKEN = {
     },
     Role.ESME: {
         State.OPEN: {c.ENQUIRE_LINK},
+        State.OUTBOUND: {c.ENQUIRE_LINK},
         State.BOUND_TX: {c.UNBIND, c.ENQUIRE_LINK},
         State.BOUND_RX: {c.DELIVER_SM, c.UNBIND, c.ENQUIRE_LINK},
         State.BOUND_TRX: {c.DELIVER_SM, c.UNBIND, c.ENQUIRE_LINK},
@@ -58,7 +60,7 @@ def test_request_is_taken_or_refused_by_the_table(role: Role, state: State, comm
         assert refusal(session) is None
         assert session.refused == 0
         return
-    is_second_bind = command in tuple(BindKind) and state is not State.OPEN
+    is_second_bind = command in tuple(BindKind) and state not in (State.OPEN, State.OUTBOUND)
     status = s.ESME_RALYBND if is_second_bind else s.ESME_RINVBNDSTS
     assert refusal(session) == (command | c.RESPONSE, status)
     assert session.state is state
@@ -75,6 +77,64 @@ def test_response_to_nothing_is_ignored(role: Role, state: State, command: int) 
     assert session.data_to_send() == b""
     assert session.state is state
     assert session.stray_responses == 1
+
+
+SUBMISSIONS = {
+    c.SUBMIT_SM,
+    c.SUBMIT_MULTI,
+    c.DATA_SM,
+    c.QUERY_SM,
+    c.CANCEL_SM,
+    c.REPLACE_SM,
+    c.BROADCAST_SM,
+    c.QUERY_BROADCAST_SM,
+    c.CANCEL_BROADCAST_SM,
+}
+DELIVERIES = {c.DELIVER_SM, c.DATA_SM, c.ALERT_NOTIFICATION}
+EVERY_OPTION = frozenset(SUBMISSIONS | DELIVERIES)
+PLACES = {
+    Role.SMSC: (SUBMISSIONS, {State.BOUND_TX, State.BOUND_TRX, State.UNBINDING}),
+    Role.ESME: (DELIVERIES, {State.BOUND_RX, State.BOUND_TRX, State.UNBINDING}),
+}
+
+
+@pytest.mark.parametrize("command", sorted(EVERY_OPTION), ids=c.command_name)
+@pytest.mark.parametrize("state", LIVE)
+@pytest.mark.parametrize("role", Role)
+def test_every_request_has_its_place(role: Role, state: State, command: int) -> None:
+    """With an owner that takes everything, over SMPP v5.0: what has its place becomes one event,
+    what has none is refused with ESME_RINVBNDSTS."""
+    session = in_state(role, state, takes=EVERY_OPTION, version=0x50)
+    events = session.receive_data(encode(pdu_of(command)), 1.0)
+    commands, states = PLACES[role]
+    if command in commands and state in states:
+        assert len(events) == 1
+        assert sent(session) == []
+    elif command == c.ALERT_NOTIFICATION:
+        assert (events, sent(session)) == ([], [])
+    else:
+        assert events == []
+        assert refusal(session) == (command | c.RESPONSE, s.ESME_RINVBNDSTS)
+
+
+@pytest.mark.parametrize("command", sorted(EVERY_OPTION), ids=c.command_name)
+@pytest.mark.parametrize("role", Role)
+def test_request_that_the_owner_does_not_take_is_an_invalid_command(
+    role: Role, command: int
+) -> None:
+    """A request in its place that nobody takes is refused by its own response; the broadcasts of
+    SMPP v5.0 are unknown to a session of v3.4."""
+    if command not in PLACES[role][0]:
+        return
+    for version in (0x34, 0x50):
+        session = in_state(role, State.BOUND_TRX, takes=frozenset(), version=version)
+        assert session.receive_data(encode(pdu_of(command)), 1.0) == []
+        if command == c.ALERT_NOTIFICATION:
+            assert sent(session) == []
+        elif version == 0x34 and 0x111 <= command <= 0x113:
+            assert refusal(session) == (c.GENERIC_NACK, s.ESME_RINVCMDID)
+        else:
+            assert refusal(session) == (command | c.RESPONSE, s.ESME_RINVCMDID)
 
 
 @pytest.mark.parametrize("state", LIVE)
@@ -133,12 +193,15 @@ def test_messages_are_sent_only_where_the_table_allows(role: Role, state: State)
 def test_bind_and_unbind_only_where_the_table_allows(role: Role, state: State) -> None:
     """An ESME binds while open; either side unbinds while bound."""
     session = in_state(role, state)
-    if role is not Role.ESME or state is not State.OPEN:
+    if role is not Role.ESME or state not in (State.OPEN, State.OUTBOUND):
         with pytest.raises(LocalProtocolError, match="cannot send bind_receiver"):
             session.bind(BindKind.RECEIVER, "lab", "lab", 1.0)
     if state not in KINDS:
         with pytest.raises(LocalProtocolError, match="cannot unbind"):
             session.unbind(1.0)
+    if role is not Role.SMSC or state is not State.OPEN:
+        with pytest.raises(LocalProtocolError, match="cannot send outbind"):
+            session.outbind("smsc", "lab", 1.0)
     assert session.data_to_send() == b""
 
 
