@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from config.links import STATUS_KEY
+
 
 def expectation(field_type: Any) -> str:
     """What a key's type allows, in words: `a whole number from 1 to 65535`."""
@@ -27,6 +29,8 @@ def _expectation(info: msgspec.inspect.Type) -> str:
             return f"one of {', '.join(_toml(value) for value in values)}"
         case msgspec.inspect.VarTupleType(item_type=item):
             return f"a list, each item {_expectation(item)}"
+        case msgspec.inspect.DictType(key_type=key, value_type=value):
+            return f"a table from {_expectation(key)} to {_expectation(value)}"
         case _:
             return "the path of a file, as text"
 
@@ -54,6 +58,7 @@ _PATTERNS = {
     r"^[A-Za-z0-9._-]{0,64}\Z": 'a name such as "gateway-1"',
     r"^[a-z0-9]+(-[a-z0-9]+)*\Z": 'a name such as "acme" or "acme-east-2"',
     r"^[A-Za-z0-9._:-]*\Z": "a host name or address",
+    STATUS_KEY: 'a status such as "ESME_RSUBMITFAIL", "0x0400" or "0x0400-0x04FF"',
 }
 
 

@@ -185,7 +185,9 @@ class _Builder:
             if folder is None and not self._faults.has_any(path):
                 self._faults.add(path, "missing", "this user has no home folder to keep data in")
             return folder or self._base
-        return "" if info.default is NODEFAULT else info.default
+        if info.default is NODEFAULT:
+            return "" if info.default_factory is NODEFAULT else info.default_factory()
+        return info.default
 
     def _secret(self, info: FieldInfo, path: KeyPath, file: Path, table: Mapping[str, Any]) -> str:
         where = (*path, f"{info.name}_file")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from config.faults import KeyPath
 from config.settings import LinkSettings, Settings, is_loopback, split_listen
@@ -61,6 +62,9 @@ def _addresses(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     yield ("http", "listen"), settings.http.listen
     if settings.http.ops_listen:
         yield ("http", "ops_listen"), settings.http.ops_listen
+    for key in ("listen", "tls_listen"):
+        if getattr(settings.smpp, key):
+            yield ("smpp", key), getattr(settings.smpp, key)
     for key in ("smsc_listen", "smtp_listen", "page_listen"):
         yield ("sandbox", key), getattr(settings.sandbox, key)
 
@@ -82,6 +86,18 @@ def api_is_protected(settings: Settings) -> Iterator[Breach]:
             "set tls_cert and tls_key, or behind_proxy = true when a proxy in front does TLS",
             (("http", "tls_cert"), ("http", "behind_proxy")),
         )
+
+
+def smpp_server_is_possible(settings: Settings) -> Iterator[Breach]:
+    """Who listens with TLS has a certificate; a first ban is not longer than the longest."""
+    smpp = settings.smpp
+    for key in ("tls_cert", "tls_key"):
+        if smpp.tls_listen and getattr(smpp, key) is None:
+            hint = "tls_listen needs tls_cert and tls_key"
+            yield Breach(("smpp", key), "missing", hint, (("smpp", "tls_listen"),))
+    if smpp.ban_min_s > smpp.ban_max_s:
+        problem = "longer than ban_max_s"
+        yield Breach(("smpp", "ban_min_s"), problem, others=(("smpp", "ban_max_s"),))
 
 
 def database_is_postgresql(settings: Settings) -> Iterator[Breach]:
@@ -119,14 +135,36 @@ def links_are_possible(settings: Settings) -> Iterator[Breach]:
 
 
 def _link_limits(link: LinkSettings) -> Iterator[tuple[str, str, str]]:
-    if link.bind == "pair":
-        yield "bind", '"pair" is not available in this version', 'use "transceiver"'
-    if link.binds > 1:
-        yield "binds", "more than one bind is not available in this version", "use 1"
+    is_dialled = link.kind == "smpp"
+    for key in ("host", "system_id"):
+        if is_dialled and not getattr(link, key):
+            yield key, "missing", "expected text, not empty"
+        elif getattr(link, key) and not is_dialled:
+            yield key, "the carrier opens this link", "leave it out; see `gateway esme add`"
+    if link.password and not is_dialled:
+        yield "password", "the carrier opens this link", "leave it out; see `gateway esme add`"
     for key in ("system_id", "password", "system_type"):
         text = getattr(link, key)
         if not (text.isascii() and text.isprintable()):
             yield key, "SMPP carries printable ASCII only here", ""
+    yield from _link_tls(link)
+    if link.suspend_min_s > link.suspend_max_s:
+        yield "suspend_min_s", "longer than suspend_max_s", ""
+    try:
+        ZoneInfo(link.daily_cap_zone)
+    except (KeyError, ValueError, OSError):
+        yield "daily_cap_zone", "no such time zone", 'an IANA name such as "America/New_York"'
+
+
+def _link_tls(link: LinkSettings) -> Iterator[tuple[str, str, str]]:
+    keys = ("tls_ca", "tls_cert", "tls_key", "tls_server_name")
+    named = [key for key in keys if getattr(link, key)]
+    if named and link.kind != "smpp":
+        yield named[0], "the carrier opens this link", "its TLS is that of [smpp]"
+    elif named and not link.tls:
+        yield named[0], "is not used without TLS", "set tls = true, or leave it out"
+    if link.tls_key is not None and link.tls_cert is None:
+        yield "tls_cert", "missing", "tls_key goes with a certificate"
 
 
 def mail_is_whole(settings: Settings) -> Iterator[Breach]:
@@ -173,6 +211,7 @@ RULES: tuple[Rule, ...] = (
     addresses_are_valid,
     addresses_differ,
     api_is_protected,
+    smpp_server_is_possible,
     database_is_postgresql,
     links_have_own_names,
     links_are_possible,

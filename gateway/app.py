@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -20,12 +19,10 @@ import asyncpg
 from config.settings import Settings
 from gateway.api.context import ApiContext
 from gateway.api.server import ApiServer
-from gateway.channels.mail import MailLink
-from gateway.channels.smpp import SmppLink
+from gateway.channels.linkset import MAIL, Dispatch, LinkSet
 from gateway.channels.states import LinkStates
 from gateway.dispatch.acceptance import Acceptance
 from gateway.dispatch.depths import Depths
-from gateway.dispatch.feeder import Feeder
 from gateway.dispatch.flights import Flights
 from gateway.dispatch.intake import Intake
 from gateway.dispatch.notify import Notifier
@@ -48,9 +45,6 @@ from gateway.store.queries import load
 log = logging.getLogger(__name__)
 
 ROLES = ("api", "sms", "mail")
-MAIL = "mail"
-"""The name of the operator's mail account as a link and as a route."""
-
 CLAIM_CONNECTIONS = 4
 """Connections that the links share to claim: a claim takes a millisecond, and links may be many."""
 
@@ -72,9 +66,7 @@ class Gateway:
         self.failed: asyncio.Event = asyncio.Event()
         self.url = ""
         """Where the API can be reached, once started; empty without the role."""
-        self._tasks: list[asyncio.Task[Any]] = []
-        self._feeders: list[Feeder] = []
-        self._links: list[SmppLink | MailLink] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._is_stopping = False
         self._is_ready = False
         self._api: ApiServer | None = None
@@ -98,7 +90,7 @@ class Gateway:
         await self._directory.load()
         self._routes = await self._load_routes()
         self._build_dispatch()
-        await self._build_links()
+        self._build_links()
         self._start_tasks()
         if "api" in self.roles:
             self._api = ApiServer(self._api_context())
@@ -201,7 +193,7 @@ class Gateway:
             on_unknown=self._upkeep.look_for_orphans,
         )
 
-    async def _build_links(self) -> None:
+    def _build_links(self) -> None:
         self._texts = Texts(
             self.settings,
             self._database,
@@ -214,31 +206,26 @@ class Gateway:
             on_queued=self._notifier.queued,
             count=self._count_text,
         )
-        self._claims = [self._hot(f"claims {n}") for n in range(CLAIM_CONNECTIONS)]
-        if "sms" in self.roles:
-            for settings in self.settings.links:
-                id_ = self._link_ids[settings.name]
-                link = SmppLink(
-                    settings,
-                    self.settings.limits,
-                    id_,
-                    settler=self._settler,
-                    receipts=self._receipts,
-                    texts=self._texts,
-                    lease=self._node.bind_lease(id_, 0),
-                    wall=time.time,
-                )
-                self._add_link(link, self._route_ids[settings.name])
-        if "mail" in self.roles and self.settings.mail.is_on:
-            mail = MailLink(
-                self.settings.mail,
-                self.settings.limits,
-                self._link_ids[MAIL],
+        self._links = LinkSet(
+            Dispatch(
+                node=self._node,
                 database=self._database,
+                claims=[self._hot(f"claims {n}") for n in range(CLAIM_CONNECTIONS)],
+                directory=self._directory,
+                ids=self._ids,
+                routes=self._routes,
+                flights=self._flights,
                 settler=self._settler,
-                wall=time.time,
-            )
-            self._add_link(mail, self._route_ids[MAIL])
+                receipts=self._receipts,
+                texts=self._texts,
+                on_unknown=self._upkeep.look_for_orphans,
+                on_claimed=self._depths.claimed,
+            ),
+            self.settings.limits,
+            self._spawn,
+            link_ids=self._link_ids,
+            route_ids=self._route_ids,
+        )
 
     def _count_segments(self, link: int, state: State, count: int) -> None:
         self._metrics.segments(self._link_names.get(link, "other"), state, count)
@@ -263,26 +250,6 @@ class Gateway:
                 if error.sqlstate != failed:
                     log.error("incomplete texts could not be swept: %s", error.sqlstate)
                 failed = error.sqlstate
-
-    def _add_link(self, link: SmppLink | MailLink, route: int) -> None:
-        feeder = Feeder(
-            link,
-            [self._routes.get(route)],
-            connection=self._claims[len(self._feeders) % CLAIM_CONNECTIONS],
-            directory=self._directory,
-            ids=self._ids,
-            routes=self._routes,
-            flights=self._flights,
-            settler=self._settler,
-            node=self._node.id,
-            epoch=self._node.epoch,
-            may_write=self._node.may_write,
-            on_unknown=self._upkeep.look_for_orphans,
-            on_claimed=self._depths.claimed,
-        )
-        link.on_room = feeder.wake
-        self._links.append(link)
-        self._feeders.append(feeder)
 
     def _api_context(self) -> ApiContext:
         return ApiContext(
@@ -323,15 +290,21 @@ class Gateway:
             ("depths", self._depths.run),
             ("link states", LinkStates(self._database, self._links, self._node.id).run),
         ]
-        parts += [(f"feeder {link.name}", feeder.run) for link, feeder in self._pairs()]
-        parts += [
-            (f"link {link.name}", link.run) for link in self._links if isinstance(link, SmppLink)
-        ]
         for name, run in parts:
-            self._tasks.append(asyncio.create_task(self._watch(name, run), name=name))
+            self._spawn(name, run)
+        if "sms" in self.roles:
+            for link in self.settings.links:
+                self._links.add(link)
+        if "mail" in self.roles and self.settings.mail.is_on:
+            self._links.add_mail(self.settings.mail)
 
-    def _pairs(self) -> list[tuple[SmppLink | MailLink, Feeder]]:
-        return list(zip(self._links, self._feeders, strict=True))
+    def _spawn(
+        self, name: str, run: Callable[[], Coroutine[Any, Any, None]]
+    ) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._watch(name, run), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _watch(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a part; if it ends before its time, so does the process."""
@@ -352,16 +325,14 @@ class Gateway:
         deadline = asyncio.get_running_loop().time() + patience_s
         if self._api is not None:
             await self._api.stop()
-        for feeder in self._feeders:
-            feeder.stop()
+        self._links.stop_feeding()
         try:
             async with asyncio.timeout_at(deadline):
-                # A claim under way brings its messages to the link, which gives them back.
-                await asyncio.gather(*(feeder.finished() for feeder in self._feeders))
+                await self._links.fed()
                 await self._texts.drained()
         except TimeoutError:
             log.warning("the store is slow: what is under way is resolved at the next start")
-        await asyncio.gather(*(link.drain(deadline) for link in self._links))
+        await self._links.drain(deadline)
         try:
             async with asyncio.timeout_at(deadline + 1.0):
                 await self._settler.drained()
@@ -376,7 +347,8 @@ class Gateway:
     async def _at_last(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Do something that the next start would make up for, unless the store takes too long."""
         task = asyncio.create_task(work, name=name)
-        self._tasks.append(task)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         await asyncio.wait([task], timeout=LAST_S)
         if not task.done() or isinstance(task.exception(), _STORE_ERRORS):
             log.warning("the store does not answer: %s is left out", name)
@@ -385,11 +357,12 @@ class Gateway:
 
     async def _end_tasks(self) -> None:
         """Cancel all tasks. Those that hang in the store end when their connections are cut."""
-        if not self._tasks:
+        tasks = list(self._tasks)
+        if not tasks:
             return
-        for task in self._tasks:
+        for task in tasks:
             task.cancel()
-        _, late = await asyncio.wait(self._tasks, timeout=LAST_S)
+        _, late = await asyncio.wait(tasks, timeout=LAST_S)
         if late:
             await self._database.close()
             await asyncio.wait(late, timeout=LAST_S)

@@ -6,11 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from config.settings import LimitSettings
+from gateway.channels.pacing import DialPace
+from gateway.dispatch.settle import Settler
 from protocols.smpp import Message
 from protocols.sms.receipts import Receipt
 
 Respond = Callable[[int], None]
 """Acknowledge a deliver_sm with this command_status. Harmless when the bind is gone."""
+
+Standing = Literal[
+    "down", "connecting", "up", "throttled", "suspended", "capped", "standby", "stopped"
+]
 
 
 class TakesReceipts(Protocol):
@@ -56,11 +63,25 @@ class Lease(Protocol):
         """Let another node have it at once."""
 
 
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What SMPP links need of the rest of the gateway. `dials` spreads the connecting of all
+    links of the process.
+    """
+
+    settler: Settler
+    receipts: TakesReceipts
+    texts: TakesTexts
+    limits: LimitSettings
+    wall: Callable[[], float]
+    dials: DialPace
+
+
 @dataclass(slots=True)
 class LinkState:
-    """What a link is doing, for ops. Times are seconds since the epoch."""
+    """What a link or one of its binds is doing, for ops. Times are seconds since the epoch."""
 
-    state: Literal["down", "connecting", "up", "throttled", "standby", "stopped"] = "down"
+    state: Standing = "down"
     since: float = 0.0
     error: str | None = None
     next_try: float | None = None

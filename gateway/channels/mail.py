@@ -23,6 +23,7 @@ import asyncpg
 from config.settings import LimitSettings, MailSettings
 from gateway.channels.link import LinkState
 from gateway.channels.pacing import Meter, backoff_s
+from gateway.channels.states import Report
 from gateway.dispatch.flights import Outgoing
 from gateway.dispatch.settle import Settler
 from gateway.errors import StoreDown
@@ -92,6 +93,14 @@ class MailLink:
             return 0
         in_hand = sum(map(len, self._preparing.values())) + len(self._waiting) + len(self._sending)
         return max(0, 2 * self._most - in_hand)
+
+    def is_usable(self) -> bool:
+        """Whether the host is not known to be unusable now."""
+        return not self._is_draining and self._pause is None
+
+    def reports(self) -> list[Report]:
+        """What it does, for ops."""
+        return [Report(0, self.state, {})]
 
     def take(self, messages: list[Outgoing]) -> None:
         """Send these, in this order."""

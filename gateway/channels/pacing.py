@@ -46,6 +46,13 @@ class Bucket:
         self._updated = now
         return int(self._tokens)
 
+    def set_rate(self, rate: float, now: float) -> None:
+        """Another rate from now on."""
+        if rate != self._rate:
+            self.available(now)
+            self._rate = rate
+            self._tokens = min(self._tokens, self._most)
+
     def take(self) -> None:
         """One segment goes. Call only with one `available`."""
         if self._rate:
@@ -85,11 +92,47 @@ class Throttle:
         self.until = now + backoff_s(self._pauses, _PAUSE_MIN_S, _PAUSE_MAX_S)
         return True
 
+    def begin_slowly(self) -> None:
+        """One segment first; each that is taken lets one more go."""
+        self.window = 1
+
     def accepted(self) -> None:
         """The carrier took a segment."""
         self._pauses = 0
         if self.window < self._full:
             self.window += 1
+
+
+class Suspension:
+    """Takes a link out of use when the carrier refuses the account, and tries it again after pauses
+    that grow, with one message.
+    """
+
+    __slots__ = ("_count", "_longest_s", "_shortest_s", "error", "until")
+
+    def __init__(self, shortest_s: float, longest_s: float) -> None:
+        self._shortest_s = shortest_s
+        self._longest_s = longest_s
+        self._count = 0
+        self.until = 0.0
+        self.error = ""
+
+    def is_on(self, now: float) -> bool:
+        """Whether the link is out of use now."""
+        return now < self.until
+
+    def refused(self, now: float, error: str) -> bool:
+        """The carrier refused the account. True when a new pause begins, to last until `until`."""
+        if self.is_on(now):
+            return False
+        self._count += 1
+        self.error = error
+        self.until = now + backoff_s(self._count, self._shortest_s, self._longest_s)
+        return True
+
+    def accepted(self) -> None:
+        """The carrier took a segment."""
+        self._count = 0
 
 
 class Meter:
@@ -117,3 +160,20 @@ class Meter:
             self._count = 0
             self._since = now
         return self.rate
+
+
+class DialPace:
+    """Spreads connecting over time: links that were lost together do not all dial at once."""
+
+    __slots__ = ("_burst", "_free_at", "_step_s")
+
+    def __init__(self, per_second: float = 50.0, burst: int = 5) -> None:
+        """Up to `burst` at once, then so many a second."""
+        self._step_s = 1.0 / per_second
+        self._burst = burst
+        self._free_at = 0.0
+
+    def wait_s(self, now: float) -> float:
+        """Take the next place; returns how long to wait for it."""
+        self._free_at = max(self._free_at, now - self._burst * self._step_s) + self._step_s
+        return max(0.0, self._free_at - now)

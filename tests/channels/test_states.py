@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from gateway.channels.link import LinkState
-from gateway.channels.states import LinkStates
+from gateway.channels.states import LinkStates, Report
 from gateway.store.embedded import ConnectParameters
 from tests.store.sample import opened
 
@@ -21,6 +21,10 @@ class Standing:
     name: str
     state: LinkState
 
+    def reports(self) -> list[Report]:
+        """Of its one bind."""
+        return [Report(0, self.state, {})]
+
 
 async def test_a_link_that_cannot_be_written_is_told_once(
     database: ConnectParameters, caplog: pytest.LogCaptureFixture
@@ -31,12 +35,12 @@ async def test_a_link_that_cannot_be_written_is_told_once(
         await store.fetch("INSERT INTO link (name, kind) VALUES ('acme', 'smpp')")
         links = [Standing(9, "gone", up), Standing(1, "acme", up)]
         states = LinkStates(store, links, 1)
-        query = "SELECT link, rate FROM link_state"
+        query = "SELECT link, error FROM link_state"
         with caplog.at_level(logging.ERROR):
             await states.write()
-            up = replace(up, rate=1.0)
+            up = replace(up, error="of late")
             links[1].state = up
             await states.write()
-        assert [tuple(row) for row in await store.fetch(query)] == [(1, 1.0)]
+        assert [tuple(row) for row in await store.fetch(query)] == [(1, "of late")]
     told = [record.getMessage() for record in caplog.records]
     assert told == ["the state of link gone is not written: 23503"]

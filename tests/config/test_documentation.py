@@ -46,7 +46,8 @@ def test_every_key_is_there_with_its_default(info: msgspec.structs.FieldInfo) ->
     table = _raw()[info.name][0] if info.name == "links" else _raw()[info.name]
     assert sorted(table) == sorted(kind.__struct_fields__)
     for key in msgspec.structs.fields(kind):
-        if not key.required and key.default is not msgspec.NODEFAULT:
+        is_example = info.name == "links" and key.name in ("host", "system_id")
+        if not (key.required or is_example or key.default is msgspec.NODEFAULT):
             expected = "" if key.default is None else key.default
             expected = list(expected) if isinstance(expected, tuple) else expected
             assert table[key.name] == expected, key.name

@@ -135,10 +135,10 @@ retry_max_s = 10
 
 def test_a_fault_reads_as_one_line(reader: Reader) -> None:
     """File, line, key, problem and advice stand on one line that an editor can follow."""
-    fault = reader.fault(LINK + 'bind = "pair"\n')
+    fault = reader.fault(LINK + 'tls_ca = "ca.pem"\n')
     assert str(fault) == (
-        f'{reader.path}:6: links[0].bind: "pair" is not available in this version'
-        ' (use "transceiver")'
+        f"{reader.path}:6: links[0].tls_ca: is not used without TLS"
+        " (set tls = true, or leave it out)"
     )
 
 

@@ -10,6 +10,9 @@ from tests.config.reading import LINK, Reader
 MAIL = '[mail]\nhost = "mail.example.com"\nsender = "texts@example.com"\n'
 
 
+SERVER = '[[links]]\nname = "acme"\nkind = "smpp-server"\n'
+
+
 @pytest.mark.parametrize(
     ("text", "where", "problem"),
     [
@@ -26,8 +29,12 @@ MAIL = '[mail]\nhost = "mail.example.com"\nsender = "texts@example.com"\n'
         ('[store]\ndatabase_url = "mysql://x"\n', "store.database_url", "PostgreSQL URL"),
         (LINK + LINK, "links[1].name", 'links[0] is named "acme" too'),
         (LINK.replace("acme", "mail"), "links[0].name", "a name of the gateway itself"),
-        (LINK + 'bind = "pair"\n', "links[0].bind", "not available in this version"),
-        (LINK + "binds = 2\n", "links[0].binds", "not available in this version"),
+        (LINK + 'tls_ca = "ca.pem"\n', "links[0].tls_ca", "is not used without TLS"),
+        (LINK + 'tls = true\ntls_key = "key.pem"\n', "links[0].tls_cert", "missing"),
+        (LINK + 'daily_cap_zone = "Nowhere"\n', "links[0].daily_cap_zone", "no such time zone"),
+        (LINK + "suspend_min_s = 9000\n", "links[0].suspend_min_s", "longer than suspend_max_s"),
+        (SERVER + 'host = "::1"\n', "links[0].host", "the carrier opens this link"),
+        (LINK + "statuses = { wrong = 'retry' }\n", "links[0].statuses", "ESME_RSUBMITFAIL"),
         (LINK + 'system_type = "\u00e9"\n', "links[0].system_type", "printable ASCII"),
         (LINK + 'password = "a\\u0000b"\n', "links[0].password", "printable ASCII"),
         (LINK + "reconnect_min_s = 61\n", "links[0].reconnect_min_s", "longer than reconnect"),

@@ -12,13 +12,30 @@ CREATE TABLE link (                     -- ways out; the row outlives the settin
   id       int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   name     text NOT NULL UNIQUE,
   kind     text NOT NULL,
-  has_receipts boolean NOT NULL DEFAULT true  -- whether its carrier is asked to tell what became of each text
+  has_receipts boolean NOT NULL DEFAULT true, -- whether its carrier is asked to tell what became of each text
+  is_stopped boolean NOT NULL DEFAULT false   -- an operator told it to rest; kept over restarts
 );
+
+CREATE TABLE link_day (                 -- what was drawn of a link's daily cap; a row a day of its zone, kept for a month
+  link     int4 NOT NULL REFERENCES link,
+  day      date NOT NULL,
+  sent     int8 NOT NULL,
+  before   int8 NOT NULL DEFAULT 0,     -- what it was before the last portion, so that one statement tells the portion
+  PRIMARY KEY (link, day)
+) WITH (fillfactor = 50);
 
 CREATE TABLE route (                    -- what a message waits for
   id       int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   name     text NOT NULL UNIQUE,
   kind     text NOT NULL
+);
+
+CREATE TABLE route_link (               -- which links serve a route, as the settings last read had it
+  route    int4 NOT NULL REFERENCES route,
+  link     int4 NOT NULL REFERENCES link,
+  weight   int4 NOT NULL,
+  standby  int2 NOT NULL,
+  PRIMARY KEY (route, link)
 );
 
 CREATE TABLE link_state (               -- what the node that runs a bind last said of it, for `gateway queue`
@@ -30,6 +47,7 @@ CREATE TABLE link_state (               -- what the node that runs a bind last s
   error    text,
   next_try timestamptz,
   rate     real NOT NULL DEFAULT 0,     -- segments a second, lately
+  figures  jsonb,                       -- what it has done: counts, round trips, last errors
   updated  timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (link, bind)
 );
@@ -82,7 +100,8 @@ CREATE TABLE number_assignment (
   shop     int4 NOT NULL REFERENCES shop,
   route    int4 NOT NULL REFERENCES route,
   since    timestamptz NOT NULL DEFAULT now(),
-  until    timestamptz                  -- null: assigned now
+  until    timestamptz,                 -- null: assigned now
+  campaign text                         -- the 10DLC campaign that the number is registered for
 );
 CREATE UNIQUE INDEX number_assigned ON number_assignment (number) WHERE until IS NULL;
 CREATE INDEX number_history ON number_assignment (number, since);
@@ -129,9 +148,11 @@ CREATE TABLE queue (                    -- ready messages; insert and delete onl
   id       int8 NOT NULL,
   shop     int4 NOT NULL,
   tries    int2 NOT NULL,
+  pin      int4,                        -- > 0: the only link that may take it; < 0: the link that should not
   PRIMARY KEY (route, rank, id)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
         autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX queue_pinned ON queue (route, pin, rank, id) WHERE pin IS NOT NULL;
 
 CREATE TABLE later (                    -- scheduled messages and retries
   due_ms   int8 NOT NULL,
@@ -140,6 +161,7 @@ CREATE TABLE later (                    -- scheduled messages and retries
   rank     int8 NOT NULL,               -- kept by a retry; 0: ranked when it becomes ready
   shop     int4 NOT NULL,
   tries    int2 NOT NULL,
+  pin      int4,                        -- as in the queue
   PRIMARY KEY (due_ms, id)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
         autovacuum_vacuum_cost_delay = 0);
@@ -152,7 +174,8 @@ CREATE TABLE hold (                     -- messages that wait for a person or a 
   phone    text NOT NULL,
   reason   text NOT NULL,
   until_ms int8,
-  tries    int2 NOT NULL
+  tries    int2 NOT NULL,
+  pin      int4                         -- as in the queue
 );
 CREATE INDEX hold_shop ON hold (shop, reason, id);
 CREATE INDEX hold_reason ON hold (reason, route, id);

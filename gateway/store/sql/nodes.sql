@@ -70,13 +70,6 @@ INSERT INTO route (name, kind) VALUES ($1, $2)
 ON CONFLICT (name) DO UPDATE SET kind = excluded.kind
 RETURNING id
 
--- name: put_link_state
-INSERT INTO link_state (link, bind, node, state, since, error, next_try, rate, updated)
-VALUES ($1, $2, $3, $4, to_timestamp($5::float8), $6, to_timestamp($7::float8), $8, now())
-ON CONFLICT (link, bind) DO UPDATE
-SET node = excluded.node, state = excluded.state, since = excluded.since, error = excluded.error,
-    next_try = excluded.next_try, rate = excluded.rate, updated = excluded.updated
-
 -- name: others
 SELECT EXISTS (SELECT FROM node WHERE id <> $1 AND until > now())
 

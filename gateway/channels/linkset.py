@@ -1,0 +1,193 @@
+"""The links that this process runs, each with the feeder that claims for it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from config.settings import LimitSettings, LinkSettings, MailSettings
+from gateway.channels.accepted import AcceptedLink
+from gateway.channels.bound import BoundLink
+from gateway.channels.caps import DailyCap
+from gateway.channels.link import Services, TakesReceipts, TakesTexts
+from gateway.channels.mail import MailLink
+from gateway.channels.pacing import DialPace
+from gateway.channels.smpp import SmppLink
+from gateway.dispatch.feeder import Feeder
+from gateway.dispatch.flights import Flights
+from gateway.dispatch.routes import Route, Routes, Serving
+from gateway.dispatch.settle import Settler
+from gateway.ids import IdSource
+from gateway.store.database import Database, HotConnection
+from gateway.store.directory import Directory
+from gateway.store.nodes import Node
+
+MAIL = "mail"
+"""The name of the operator's mail account as a link and as a route."""
+
+AnyLink = SmppLink | AcceptedLink | MailLink
+Spawn = Callable[[str, Callable[[], Coroutine[Any, Any, None]]], asyncio.Task[None]]
+"""Runs a part under a name, until it is cancelled; a part that fails ends the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """What links and feeders need of the rest of the node."""
+
+    node: Node
+    database: Database
+    claims: Sequence[HotConnection]
+    """Connections that the feeders share."""
+    directory: Directory
+    ids: IdSource
+    routes: Routes
+    flights: Flights
+    settler: Settler
+    receipts: TakesReceipts
+    texts: TakesTexts
+    on_unknown: Callable[[], None]
+    on_claimed: Callable[[int, int], None]
+
+
+@dataclass(slots=True)
+class _Running:
+    link: AnyLink
+    feeder: Feeder
+    tasks: list[asyncio.Task[None]]
+
+
+class LinkSet:
+    """Builds links, runs them, and ends them."""
+
+    def __init__(
+        self,
+        dispatch: Dispatch,
+        limits: LimitSettings,
+        spawn: Spawn,
+        *,
+        link_ids: dict[str, int],
+        route_ids: dict[str, int],
+    ) -> None:
+        """`link_ids` and `route_ids` are looked at when a link is added."""
+        self._dispatch = dispatch
+        self._spawn = spawn
+        self._link_ids = link_ids
+        self._route_ids = route_ids
+        self._running: dict[str, _Running] = {}
+        self._fed = 0
+        self._limits = limits
+        self._services = Services(
+            settler=dispatch.settler,
+            receipts=dispatch.receipts,
+            texts=dispatch.texts,
+            limits=limits,
+            wall=time.time,
+            dials=DialPace(),
+        )
+
+    # What runs -----------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[AnyLink]:
+        return (running.link for running in self._running.values())
+
+    def get(self, name: str) -> AnyLink | None:
+        """The link of this name, if this process runs it."""
+        running = self._running.get(name)
+        return None if running is None else running.link
+
+    def accepted(self, name: str) -> AcceptedLink | None:
+        """The link of this name, if it is one whose carrier binds to us."""
+        link = self.get(name)
+        return link if isinstance(link, AcceptedLink) else None
+
+    # Building ------------------------------------------------------------------------------------
+
+    def add(self, settings: LinkSettings) -> None:
+        """Build and run an SMPP link. The loop has to run."""
+        id_ = self._link_ids[settings.name]
+        dispatch, node = self._dispatch, self._dispatch.node
+        cap = None
+        if settings.daily_cap:
+            cap = DailyCap(
+                id_,
+                settings.daily_cap,
+                settings.daily_cap_zone,
+                database=dispatch.database,
+                wall=time.time,
+            )
+        link: SmppLink | AcceptedLink
+        if settings.kind == "smpp-server":
+            link = AcceptedLink(settings, id_, self._services, node.may_write, cap)
+        else:
+            link = SmppLink(
+                settings,
+                id_,
+                self._services,
+                lambda index: node.bind_lease(id_, index),
+                cap,
+            )
+        self._run(link)
+
+    def add_mail(self, settings: MailSettings) -> None:
+        """Build and run the mail link."""
+        link = MailLink(
+            settings,
+            self._limits,
+            self._link_ids[MAIL],
+            database=self._dispatch.database,
+            settler=self._dispatch.settler,
+            wall=time.time,
+        )
+        self._run(link)
+
+    def _run(self, link: AnyLink) -> None:
+        feeder = self._feed(link)
+        tasks = [self._spawn(f"feeder {link.name}", feeder.run)]
+        if isinstance(link, BoundLink):
+            tasks.append(self._spawn(f"link {link.name}", link.run))
+        self._running[link.name] = _Running(link, feeder, tasks)
+
+    def _feed(self, link: AnyLink) -> Feeder:
+        dispatch = self._dispatch
+        feeder = Feeder(
+            link,
+            [Serving(self._route(link.name))],
+            connection=dispatch.claims[self._fed % len(dispatch.claims)],
+            directory=dispatch.directory,
+            ids=dispatch.ids,
+            routes=dispatch.routes,
+            flights=dispatch.flights,
+            settler=dispatch.settler,
+            node=dispatch.node.id,
+            epoch=dispatch.node.epoch,
+            may_write=dispatch.node.may_write,
+            on_unknown=dispatch.on_unknown,
+            on_claimed=dispatch.on_claimed,
+        )
+        self._fed += 1
+        link.on_room = feeder.wake
+        return feeder
+
+    def _route(self, name: str) -> Route:
+        return self._dispatch.routes.get(self._route_ids[name])
+
+    # Ending --------------------------------------------------------------------------------------
+
+    def stop_feeding(self) -> None:
+        """Claim nothing more for any link."""
+        for running in self._running.values():
+            running.feeder.stop()
+
+    async def fed(self) -> None:
+        """Wait until no claim is under way, after `stop_feeding`: one under way brings its messages
+        to its link, which gives them back.
+        """
+        feeders = [running.feeder for running in self._running.values()]
+        await asyncio.gather(*(feeder.finished() for feeder in feeders))
+
+    async def drain(self, deadline: float) -> None:
+        """End all links: answers that are due until `deadline` (loop time), then unbind."""
+        await asyncio.gather(*(link.drain(deadline) for link in self))
