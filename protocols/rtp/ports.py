@@ -14,7 +14,7 @@ class PortsExhaustedError(LocalProtocolError):
 
 class PortPool:
     """Even ports of a range, in random order, each resting for `rest_s` after its call: packets of
-    the old call must not reach the new one. Raises LocalProtocolError for a range without a pair."""
+    the old call must not reach the new one. Raises LocalProtocolError for a range without any."""
 
     def __init__(
         self, first: int, last: int, *, rest_s: float = 60.0, random: Random | None = None

@@ -1,4 +1,4 @@
-"""RTCP packets (RFC 3550 section 6): sender and receiver reports, CNAME, BYE; others are skipped."""
+"""RTCP packets (RFC 3550 section 6): reports, CNAME and BYE; others are skipped."""
 
 from __future__ import annotations
 
@@ -104,7 +104,9 @@ def _unpadded(body: bytes, *, is_last: bool) -> bytes:
 def _read_sender(count: int, body: bytes) -> list[Rtcp]:
     if len(body) < _SENDER.size:
         raise RtpError("the sender report is cut short")
-    return [SenderReport(*_SENDER.unpack_from(body), _blocks(count, body, _SENDER.size))]
+    ssrc, ntp, timestamp, packets, octets = _SENDER.unpack_from(body)
+    blocks = _blocks(count, body, _SENDER.size)
+    return [SenderReport(ssrc, ntp, timestamp, packets, octets, blocks)]
 
 
 def _read_receiver(count: int, body: bytes) -> list[Rtcp]:

@@ -1,0 +1,62 @@
+"""What a caller says, on its way into a WAV file."""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from protocols.audio.wav import WAVE_FORMAT_MULAW
+from protocols.rtp.parameters import FRAME_BYTES, FRAME_S, RATE
+
+CHUNK_FRAMES: Final = 100
+"""Frames that are handed to the disk together: two seconds."""
+_HEADER: Final = struct.Struct("<4sI4s4sIHHIIHHH4sII4sI")
+HEADER_BYTES: Final = _HEADER.size
+
+
+def wav_header(size: int) -> bytes:
+    """The head of a WAV file of so many octets of μ-law."""
+    padded = size + size % 2
+    return _HEADER.pack(
+        b"RIFF", padded + HEADER_BYTES - 8, b"WAVE",
+        b"fmt ", 18, WAVE_FORMAT_MULAW, 1, RATE, RATE, 1, 8, 0,
+        b"fact", 4, size,
+        b"data", size,
+    )  # fmt: skip
+
+
+class FrameBuffer:
+    """A listener of a leg that gathers frames up to a limit; `take` gives what is due to the
+    disk."""
+
+    __slots__ = ("_frames", "_left", "octets")
+
+    def __init__(self, max_s: float) -> None:
+        self.octets = 0
+        """All that was gathered so far."""
+        self._frames: list[bytes] = []
+        self._left = max(int(max_s / FRAME_S), 0)
+
+    @property
+    def is_full(self) -> bool:
+        return self._left == 0
+
+    @property
+    def is_chunk_due(self) -> bool:
+        return len(self._frames) >= CHUNK_FRAMES
+
+    @property
+    def seconds(self) -> float:
+        return self.octets / RATE
+
+    def __call__(self, frame: bytes) -> None:
+        if self._left:
+            self._left -= 1
+            self._frames.append(frame)
+            self.octets += FRAME_BYTES
+
+    def take(self) -> bytes:
+        """All that waits; it is then forgotten here."""
+        data = b"".join(self._frames)
+        self._frames.clear()
+        return data
