@@ -7,13 +7,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import asyncpg
 
 from gateway.dispatch.flights import Fate, Flight, Flights, Outgoing
 from gateway.dispatch.outcomes import columns
-from gateway.dispatch.routes import Link, Route, Routes
+from gateway.dispatch.members import Grant
+from gateway.dispatch.routes import Link, Member, Route, Routes, Serving, Way
 from gateway.dispatch.settle import Settler
 from gateway.errors import Fenced, StoreDown
 from gateway.ids import IdSource, wall_ms
@@ -43,7 +44,7 @@ class Feeder:
     def __init__(
         self,
         link: Link,
-        serves: list[Route],
+        serves: Sequence[Serving],
         *,
         connection: HotConnection,
         directory: Directory,
@@ -61,7 +62,8 @@ class Feeder:
         for; `on_claimed` gets shop and count of what left the queue.
         """
         self._link = link
-        self._serves = serves
+        self._way = Way(link, self.wake)
+        self._serves: list[tuple[Route, Member]] = []
         self._connection = connection
         self._directory = directory
         self._ids = ids
@@ -79,20 +81,35 @@ class Feeder:
         """When (loop time) the log was last told of the failure that lasts."""
         self._is_idle = asyncio.Event()
         self._is_idle.set()
-        for route in serves:
-            route.link = link
+        self.serve(serves)
+
+    def serve(self, serves: Sequence[Serving]) -> None:
+        """Feed the link from these routes from now on, and from no other."""
+        old = {route.id: member for route, member in self._serves}
+        self._serves = []
+        for each in serves:
+            route, member = each.route, old.pop(each.route.id, None)
+            if member is not None and (member.weight, member.standby) != (each.weight, each.standby):
+                route.remove_link(member)
+                member = None
+            if member is None:
+                member = route.add_link(self._way, each.weight, each.standby)
             route.has_link = True
-            route.wake = self.wake
+            self._serves.append((route, member))
+        for route_id, member in old.items():
+            self._routes.get(route_id).remove_link(member)
+        self.wake()
 
     def wake(self) -> None:
         """There may be something to claim, or room for it."""
         self._wake.set()
 
     def stop(self) -> None:
-        """Claim no more."""
+        """Claim no more, and leave the routes."""
         self._is_stopping = True
-        for route in self._serves:
-            route.link = None
+        for route, member in self._serves:
+            route.remove_link(member)
+        self._serves = []
 
     async def run(self) -> None:
         """Claim whenever there is work and room, for ever."""
@@ -121,48 +138,55 @@ class Feeder:
         await self._is_idle.wait()
 
     async def _feed(self) -> None:
-        """Claim until the link is full or its routes are empty."""
+        """Claim until the link is full or its routes are empty, from one route after the other."""
         while not self._is_stopping:
-            room = min(self._link.room(), CLAIM_MAX)
-            route = next((r for r in self._serves if r.cursors.may_have), None)
-            if room <= 0 or route is None:
+            room = min(self._way.free(), CLAIM_MAX)
+            if room <= 0 or (found := self._next(room)) is None:
                 return
             if not self._may_write():
                 raise Fenced("the node's lease was not renewed")
-            route.reserved += room
+            route, member, granted = found
+            self._way.reserved += granted.count
             try:
-                await self._claim(route, room)
+                await self._claim(route, member, granted)
             finally:
-                route.reserved -= room
+                self._way.reserved -= granted.count
 
-    async def _claim(self, route: Route, count: int) -> None:
+    def _next(self, room: int) -> tuple[Route, Member, Grant] | None:
+        """The next route of which something may wait for the link, and what it may claim there."""
+        for index, (route, member) in enumerate(self._serves):
+            granted = route.grant(member, room)
+            if granted.count:
+                # Its turn comes again after the others'.
+                self._serves.append(self._serves.pop(index))
+                return route, member, granted
+        return None
+
+    async def _claim(self, route: Route, member: Member, granted: Grant) -> None:
         flight = self._ids.next()
         self._flights.begin(flight)
-        positions = route.begin_claim()
+        positions = route.begin_claim(member, granted)
+        mine = flight, self._node, self._epoch, self._link.id
 
         async def claim(
             connection: asyncpg.Connection,
         ) -> tuple[list[asyncpg.Record], set[_Sender]]:
             await connection.execute(SQL["lock_route"], route.id)
-            rows = await connection.fetch(
-                SQL["claim"],
-                route.id,
-                *positions,
-                count,
-                flight,
-                self._node,
-                self._epoch,
-                self._link.id,
-            )
+            if granted.pinned:
+                name, what = "claim_pinned", (granted.count, *mine, granted.pinned)
+            else:
+                name, what = "claim", (*positions, granted.count, *mine, granted.passed_over)
+            rows = await connection.fetch(SQL[name], route.id, *what)
             return rows, await self._released(connection, rows)
 
         try:
             rows, released = await self._connection.transact(claim)
         except BaseException:
             self._flights.forget(flight)
+            route.forget_claim(member, granted)
             self._on_unknown()
             raise
-        route.end_claim(count, [row["rank"] for row in rows])
+        route.end_claim(member, granted, [row["rank"] for row in rows])
         if not rows:
             self._flights.forget(flight)
         elif self._may_write():
@@ -267,6 +291,7 @@ def _outgoing(row: asyncpg.Record, route: Route, flight: Flight) -> Outgoing:
         expires_ms=row["expires_ms"],
         parent=row["parent"],
         flight=flight,
+        pin=row["pin"],
     )
     if row["answered"]:
         rows = [divmod(value, 16) for value in row["answered"]]

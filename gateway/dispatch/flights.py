@@ -33,7 +33,8 @@ class Outgoing:
 
     `waiting` are the segments not yet handed to the socket, `outstanding` counts those handed over
     and not answered so far. The link moves segments along; `Settler` is told and decides when the
-    message is done. `tries` counts this attempt.
+    message is done. `tries` counts this attempt. `pin`, if it goes back: the link that has taken a
+    part of it and shall have the rest, or below 0 the one that refused it and should not.
     """
 
     id: int
@@ -56,6 +57,7 @@ class Outgoing:
     outstanding: int = 0
     fate: Fate | None = None
     delay_s: float = 0.0
+    pin: int | None = None
 
 
 class Flights:

@@ -10,7 +10,7 @@ from typing import Protocol
 from gateway.dispatch.acceptance import Draft
 from gateway.dispatch.flights import Flight, Outgoing
 from gateway.dispatch.outcomes import columns
-from gateway.dispatch.routes import Link, Route
+from gateway.dispatch.routes import Route, Way
 from gateway.errors import Refusal
 from gateway.ids import wall_ms
 from gateway.model import Message
@@ -96,12 +96,12 @@ class Item:
 
 @dataclass(slots=True)
 class Direct:
-    """Messages that skip the queue: a flight of their own on a route, for the link that it has
-    now.
+    """Messages that skip the queue: a flight of their own on a route, for one of its links. They
+    follow one another by rank.
     """
 
     route: Route
-    link: Link
+    way: Way
     flight: int
     items: list[Item]
 
@@ -128,10 +128,17 @@ def arguments(group: Sequence[Item], plan: Plan, node: int, epoch: int) -> list[
         epoch,
         [direct.flight for direct in plan.direct],
         [direct.route.id for direct in plan.direct],
-        [direct.link.id for direct in plan.direct],
+        [direct.way.link.id for direct in plan.direct],
         _contacts(group),
         *_keys(group),
+        *_spans(plan.direct),
     ]
+
+
+def _spans(flights: Sequence[Direct]) -> list[list[int]]:
+    """Rank and id of the first and of the last message of each flight."""
+    ends = [(flight.items[0].message, flight.items[-1].message) for flight in flights]
+    return columns([(a.rank, a.id, b.rank, b.id) for a, b in ends], 4)
 
 
 def _row(m: Message) -> tuple[object, ...]:

@@ -193,7 +193,7 @@ class Intake:
         patience, seen = ROOM_PATIENCE, None
         for _ in range(ROOM_WAITS):
             route = self._only_route()
-            if route is None or route.link is None or route.backlog > GROUP_MAX:
+            if route is None or not route.members or route.backlog > GROUP_MAX:
                 return False
             now = (route.direct_room(), route.backlog)
             if now[0] >= min(len(self._waiting), GROUP_MIN):
@@ -377,25 +377,27 @@ class Intake:
                 ready.setdefault(message.route, []).append(item)
         for id_, items in ready.items():
             route = self._routes.get(id_)
-            link, room = route.link, route.direct_room()
+            room = route.direct_room()
             if room and self._granted[0] is route:
                 room = max(room, self._granted[1])
             items.sort(key=_by_rank)
-            direct = items[:room]
-            if direct and link is not None:
+            start = 0
+            for member, count in route.share(min(room, len(items))) if room else ():
+                direct = items[start : start + count]
+                start += count
                 flight = self._ids.next()
                 self._flights.begin(flight)
-                route.reserved += len(direct)
-                plan.direct.append(Direct(route, link, flight, direct))
+                member.way.reserved += count
+                plan.direct.append(Direct(route, member.way, flight, direct))
                 for item in direct:
                     item.message.place = Place.FLIGHT
-            plan.queued += [(route, item.message.rank) for item in items[room:]]
+            plan.queued += [(route, item.message.rank) for item in items[start:]]
         return plan
 
     def _release(self, plan: Plan) -> None:
         """Nothing in memory answers for the flights of a plan."""
         for direct in plan.direct:
-            direct.route.reserved -= len(direct.items)
+            direct.way.reserved -= len(direct.items)
             self._flights.forget(direct.flight)
 
     async def _refuse(self, item: Item, error: asyncpg.PostgresError) -> None:
@@ -432,11 +434,11 @@ class Intake:
             self._on_accepted(shop, count)
 
     def _send(self, direct: Direct) -> None:
-        direct.route.reserved -= len(direct.items)
+        direct.way.reserved -= len(direct.items)
         outgoing = direct.outgoing()
         for message in outgoing:
             self._routes.claimed(direct.route, message.rank)
-        direct.link.take(outgoing)
+        direct.way.link.take(outgoing)
 
 
 def _by_rank(item: Item) -> tuple[int, int]:

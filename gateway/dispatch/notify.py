@@ -107,6 +107,6 @@ class Notifier:
         except ValueError:
             return
         route = self._routes.get(route_id)
-        if node != self._node and route.link is not None:
-            route.cursors.inserted(rank)
+        if node != self._node and route.members:
+            route.inserted(rank)
             route.wake()

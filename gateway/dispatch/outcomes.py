@@ -24,8 +24,8 @@ class Outcomes:
 
     status: list[tuple[Any, ...]] = field(default_factory=list)
     events: list[tuple[Any, ...]] = field(default_factory=list)
-    queue: list[tuple[int, int, int, int, int]] = field(default_factory=list)
-    later: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)
+    queue: list[tuple[int, int, int, int, int, int | None]] = field(default_factory=list)
+    later: list[tuple[int, int, int, int, int, int, int | None]] = field(default_factory=list)
     hold: list[tuple[Any, ...]] = field(default_factory=list)
     doubt: list[tuple[Any, ...]] = field(default_factory=list)
     landed: list[int] = field(default_factory=list)

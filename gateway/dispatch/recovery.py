@@ -77,9 +77,9 @@ class Recovery:
         total = 0
         while True:
             decided, count = await self._connection.transact(self._take)
-            for route_id, rank, *_ in decided.queue:
+            for route_id, rank, *_, pin in decided.queue:
                 route = self._routes.get(route_id)
-                route.cursors.inserted(rank)
+                route.inserted(rank, pin)
                 self._on_queued(route_id, rank)
                 route.wake()
             if not count:
@@ -126,7 +126,9 @@ class Recovery:
         if is_own or settle_doubt(category, channel, Cause.CRASH) is InDoubt.SEND_AGAIN:
             ranker = self._routes.get(row["route"]).ranker
             rank = row["rank"] or ranker.rank(LANES[category], row["shop"])
-            decided.queue.append((row["route"], rank, row["id"], row["shop"], 1))
+            # The rest of a message goes by the link that took the first part of it.
+            pin = row["link"] if answered else None
+            decided.queue.append((row["route"], rank, row["id"], row["shop"], 1, pin))
             if not is_own:
                 self._event(row, EventKind.RESENT, None, decided)
             return

@@ -1,96 +1,207 @@
-"""What messages wait for: routes, with their ranks and cursors on this node, and the links that
-serve them.
-"""
+"""What messages wait for: routes, with their ranks on this node, and the links that serve them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from math import inf
 from typing import Protocol
 
-from gateway.dispatch.flights import Outgoing
-from gateway.dispatch.ranking import Cursors, Ranker, lane_of
+from gateway.dispatch.members import Grant, Link, Member, Way, able, divide, grant, takers
+from gateway.dispatch.ranking import Ranker, lane_of
 from gateway.model import Lane
 
+__all__ = ["Link", "Member", "Route", "Routes", "Serving", "Way"]
 
-class Link(Protocol):
-    """What dispatch needs of a way out."""
-
-    id: int
-    name: str
-
-    def room(self) -> int:
-        """How many more messages it would take now: what its window has free, and at most 20 ms of
-        its traffic besides.
-        """
-
-    def take(self, messages: list[Outgoing]) -> None:
-        """Send these, in this order. They are in a committed flight."""
+OVERFLOW_S = 5.0
 
 
 class Route:
-    """One route as this node sees it. `link` is None where this node runs no link that serves it,
-    `has_link` whether its settings name one, which another process may run.
+    """One route as this node sees it.
+
+    `members` are the links of this node that serve it, by tier. `has_link`: whether its settings
+    name one, which another process may run. `overflow_s`: how long messages may wait for links of
+    one tier that have no room for them before the next tier helps.
     """
 
     __slots__ = (
+        "_clock",
+        "_only",
         "_queued",
         "backlog",
-        "cursors",
         "has_link",
         "id",
         "is_served_elsewhere",
-        "link",
+        "members",
         "name",
+        "overflow_s",
         "ranker",
-        "reserved",
         "wake",
     )
 
-    def __init__(self, id_: int, name: str, ranker: Ranker) -> None:
+    def __init__(
+        self, id_: int, name: str, ranker: Ranker, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.id = id_
         self.name = name
         self.ranker = ranker
-        self.cursors = Cursors()
-        self.link: Link | None = None
+        self.members: tuple[Member, ...] = ()
         self.has_link = False
         self.is_served_elsewhere = False
         """Whether a process with other settings runs a link of it, as of the last poll."""
-        self.reserved = 0
+        self.overflow_s = OVERFLOW_S
         self.wake: Wake = _nobody
         self.backlog: float = inf
         """How many messages this node's writer queued that no claim has taken, once a claim has
         found the queue's end; until then nobody knows.
         """
         self._queued = 0
+        self._only: Member | None = None
+        self._clock = clock
 
     @property
     def is_served(self) -> bool:
         """Whether messages may wait for it: some process has a link of it."""
         return self.has_link or self.is_served_elsewhere
 
+    # The links -----------------------------------------------------------------------------------
+
+    def add_link(self, way: Way, weight: int = 1, standby: int = 0) -> Member:
+        """Let a link of this node serve the route, beside those of its tier by its weight."""
+        member = Member(way, weight, standby)
+        peers = [m.served for m in self.members if m.standby == standby]
+        member.served = max(peers, default=0.0)
+        self._set_members((*self.members, member))
+        return member
+
+    def remove_link(self, member: Member) -> None:
+        """The link serves the route no more. What it had not claimed is the others' now."""
+        self._set_members(tuple(each for each in self.members if each is not member))
+        self.reset()
+        for each in self.members:
+            each.has_pinned = each.cursors.may_have = True
+        self.wake()
+
+    def _set_members(self, members: tuple[Member, ...]) -> None:
+        self.members = tuple(sorted(members, key=lambda member: member.standby))
+        self._only = members[0] if len(members) == 1 else None
+        self.wake = _nobody if not members else self._wake_all
+        if self._only is not None:
+            self.wake = self._only.way.wake
+
+    def _wake_all(self) -> None:
+        for member in self.members:
+            member.way.wake()
+
+    def _able(self) -> list[Member]:
+        return able(self.members, self.overflow_s, self._clock())
+
+    # What waits ----------------------------------------------------------------------------------
+
+    def inserted(self, rank: int, pin: int | None = None) -> None:
+        """A message of this rank was put into the queue, by this node or another. `pin`: who has to
+        take it, or who should not (`members.grant`).
+        """
+        if pin is None or self._only is not None:
+            for member in self.members:
+                member.cursors.inserted(rank)
+            return
+        if pin > 0:
+            named = [member for member in self.members if member.id == pin] or self.members
+        else:
+            named = [member for member in self._able() if member.id != -pin] or self.members
+        for member in named:
+            member.cursors.inserted(rank)
+            member.has_pinned = True
+
+    def has_pinned(self) -> None:
+        """Messages may wait in the queue that one link alone may take, or all but one."""
+        for member in self.members:
+            member.has_pinned = True
+
+    def reset(self) -> None:
+        """Claims start at the front again, for what may have been missed. Once a second."""
+        for member in self.members:
+            member.cursors.reset()
+
     def queued(self, rank: int) -> None:
         """This node's writer queued a message of this rank."""
         self._queued += 1
         self.backlog += 1
-        self.cursors.inserted(rank)
+        for member in self.members:
+            member.cursors.inserted(rank)
 
-    def begin_claim(self) -> list[int]:
-        """A claim begins; returns where, by lane. One at a time."""
-        self._queued = 0
-        return self.cursors.begin()
+    # Claims --------------------------------------------------------------------------------------
 
-    def end_claim(self, asked: int, ranks: list[int]) -> None:
-        """The claim of up to `asked` messages found these ranks."""
-        self.cursors.end(asked, ranks)
-        full = len(ranks) >= asked
-        self.backlog = max(self.backlog - len(ranks), 0) if full else self._queued
+    def grant(self, member: Member, room: int) -> Grant:
+        """What a link may claim now with this much room; nothing when the count is 0."""
+        if self._only is not None:
+            return Grant(room if member.cursors.may_have else 0)
+        return grant(member, self.members, self._able(), room)
+
+    def begin_claim(self, member: Member, granted: Grant) -> list[int]:
+        """A link's claim begins; returns where, by lane. One at a time for each link."""
+        if granted.pinned:
+            member.has_pinned = False
+            return []
+        member.mark = self._queued
+        member.served += granted.count / member.weight
+        return member.cursors.begin()
+
+    def forget_claim(self, member: Member, granted: Grant) -> None:
+        """Nobody knows what the claim found."""
+        if granted.pinned:
+            member.has_pinned = True
+        else:
+            member.served -= granted.count / member.weight
+
+    def end_claim(self, member: Member, granted: Grant, ranks: list[int]) -> None:
+        """The claim found these ranks."""
+        asked, found = granted.count, len(ranks)
+        if granted.pinned:
+            member.has_pinned |= found >= asked
+            return
+        member.cursors.end(asked, ranks)
+        member.served -= (asked - found) / member.weight
+        if found >= asked:
+            self.backlog = max(self.backlog - found, 0)
+        else:
+            self.backlog = self._queued - member.mark
+        if not member.cursors.may_have:
+            member.late_since = None
+        if self._only is None:
+            for other in self.members:
+                if other is not member and other.cursors.may_have:
+                    other.way.wake()
+
+    # Past the queue ------------------------------------------------------------------------------
 
     def direct_room(self) -> int:
-        """How many new messages may skip the queue: none while anything older may wait in it."""
-        if self.link is None or self.cursors.may_have:
+        """How many new messages may skip the queue: none for a link for which anything older may
+        wait in it.
+        """
+        only = self._only
+        if only is not None:
+            return 0 if only.cursors.may_have else only.way.free()
+        if not self.members:
             return 0
-        return max(self.link.room() - self.reserved, 0)
+        return sum(member.way.free() for member in takers(self._able()))
+
+    def share(self, count: int) -> list[tuple[Member, int]]:
+        """Which links take that many new messages; none where there is none to take them."""
+        if self._only is not None:
+            return [(self._only, count)]
+        return divide(count, takers(self._able()))
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """That a link serves a route: its weight among those of the same tier, and which tier."""
+
+    route: Route
+    weight: int = 1
+    standby: int = 0
 
 
 class Wake(Protocol):
@@ -106,8 +217,13 @@ def _nobody() -> None:
 class Routes:
     """All routes, by id. A route appears here with its first number or link, and never goes."""
 
-    def __init__(self, virtual_times: Iterable[tuple[int, int, int]] = ()) -> None:
+    def __init__(
+        self,
+        virtual_times: Iterable[tuple[int, int, int]] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """`virtual_times`: route, lane and the rank last claimed, as the store saved them."""
+        self._clock = clock
         self._saved: dict[int, dict[int, int]] = {}
         for route, lane, rank in virtual_times:
             self._saved.setdefault(route, {})[lane] = rank
@@ -118,7 +234,9 @@ class Routes:
         """The route with this id; made when it is new."""
         route = self._routes.get(id_)
         if route is None:
-            route = self._routes[id_] = Route(id_, name, Ranker(self._saved.get(id_)))
+            route = self._routes[id_] = Route(
+                id_, name, Ranker(self._saved.get(id_)), self._clock
+            )
         return route
 
     def claimed(self, route: Route, rank: int) -> None:

@@ -69,6 +69,8 @@ class Settler:
         """The peer accepted a segment under this id."""
         known_as = storable(carrier) if carrier else None
         self._status(message, segment, link, State.SUBMITTED, carrier=known_as)
+        if message.segments > 1:
+            message.pin = link
         self._answered(message)
 
     def refused(self, message: Outgoing, segment: int, link: int, error: str) -> None:
@@ -87,10 +89,18 @@ class Settler:
         kind: EventKind,
         error: str,
         delay_s: float = 0.0,
+        *,
+        avoid: int | None = None,
     ) -> None:
-        """The peer refused a segment for now: the message goes back, due again after `delay_s`."""
+        """The peer refused a segment for now: the message goes back, due again after `delay_s`.
+
+        `avoid`: the link, where it refused for reasons of its own: another one of the route then
+        takes the message, unless a part of it was accepted here.
+        """
         detail = {"error": storable(error), "retry_s": round(delay_s, 1)}
         self._event(message, kind, segment, detail)
+        if avoid is not None and (message.pin is None or message.pin < 0):
+            message.pin = -avoid
         if message.fate is None:
             message.fate = Fate.AGAIN
             message.delay_s = delay_s
@@ -107,6 +117,7 @@ class Settler:
                 self._event(message, EventKind.RESENT, segment, detail)
         else:
             self._status(message, segment, link, State.IN_DOUBT, error=cause.value)
+            message.pin = link
             doubt = (link, message.target, message.id, segment, wall_ms())
             self._outcomes.doubt.append(doubt)
             self._event(message, EventKind.IN_DOUBT, segment, detail)
@@ -146,6 +157,7 @@ class Settler:
                 reason,
                 until_ms,
                 message.tries - 1,
+                message.pin,
             )
         )
         self._leave(message)
@@ -170,9 +182,10 @@ class Settler:
         if message.delay_s > 0:
             # Never past its validity: it then expires on time.
             due_ms = min(wall_ms() + int(message.delay_s * 1000), message.expires_ms)
-            self._outcomes.later.append((due_ms, id_, route, rank, shop, message.tries))
+            row = (due_ms, id_, route, rank, shop, message.tries, message.pin)
+            self._outcomes.later.append(row)
         else:
-            self._outcomes.queue.append((route, rank, id_, shop, message.tries))
+            self._outcomes.queue.append((route, rank, id_, shop, message.tries, message.pin))
         self._leave(message)
 
     def _leave(self, message: Outgoing) -> None:
@@ -262,9 +275,9 @@ class Settler:
     def _after(self, outcomes: Outcomes) -> None:
         for flight in outcomes.landed:
             self._flights.forget(flight)
-        for id_, rank, *_ in outcomes.queue:
+        for id_, rank, *_, pin in outcomes.queue:
             route = self._routes.get(id_)
-            route.cursors.inserted(rank)
+            route.inserted(rank, pin)
             route.wake()
         for (link, state), count in Counter((row[2], row[3]) for row in outcomes.status).items():
             if link is not None:

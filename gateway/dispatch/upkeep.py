@@ -32,8 +32,8 @@ STRANDED_S = 5.0
 HELD_S = 10.0
 RARELY_S = 60.0
 
-Queued = list[tuple[int, int]]
-"""Route and rank of what was put into the queue."""
+Queued = list[tuple[int, int, int | None]]
+"""Route, rank and pin of what was put into the queue."""
 
 Release = tuple[str, tuple[int | str, ...]]
 """A statement that releases a portion, and what it is given besides the portion's size."""
@@ -159,7 +159,7 @@ class Upkeep:
         if not self._is_due("poll", POLL_S, now):
             return False
         for route in self._routes:
-            route.cursors.reset()
+            route.reset()
         self._working.clear()
         for row in await self._connection.fetch(SQL["poll_routes"]):
             route = self._routes.get(row["id"], row["name"])
@@ -170,7 +170,9 @@ class Upkeep:
                 continue
             self._working.add(row["id"])
             if route.has_link:
-                route.cursors.inserted(row["rank"])
+                route.inserted(row["rank"])
+                if row["has_pinned"]:
+                    route.has_pinned()
                 route.wake()
             elif not route.is_served:
                 await self._strand(row["id"])
@@ -271,10 +273,10 @@ class Upkeep:
             if not row["is_settled"]:
                 ranker = self._routes.get(row["route"]).ranker
                 rank = row["rank"] or ranker.rank(LANES[Category(row["category"])], row["shop"])
-                items.append((row["route"], rank, row["id"], row["shop"], row["tries"]))
+                items.append((row["route"], rank, row["id"], row["shop"], row["tries"], row["pin"]))
         if items:
             await connection.execute(SQL["requeue"], *columns(items))
-        return [(route, rank) for route, rank, *_ in items]
+        return [(route, rank, pin) for route, rank, *_, pin in items]
 
     async def _note(
         self,
@@ -293,8 +295,8 @@ class Upkeep:
         )
 
     def _announce(self, queued: Queued) -> None:
-        for id_, rank in queued:
+        for id_, rank, pin in queued:
             route = self._routes.get(id_)
-            route.cursors.inserted(rank)
+            route.inserted(rank, pin)
             self._on_queued(id_, rank)
             route.wake()

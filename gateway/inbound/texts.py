@@ -322,7 +322,7 @@ class Texts:
             self._count(reply.link, "reply" if reply.shop else "unrouted")
             if reply.forward and self._store.mail_route is not None:
                 route = self._routes.get(self._store.mail_route)
-                route.cursors.inserted(reply.rank)
+                route.inserted(reply.rank)
                 route.wake()
                 self._on_queued(route.id, reply.rank)
 

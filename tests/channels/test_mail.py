@@ -16,6 +16,7 @@ from config.settings import LimitSettings
 from gateway.channels.mail import MailLink
 from gateway.dispatch.feeder import Feeder
 from gateway.dispatch.flights import Flights
+from gateway.dispatch.routes import Serving
 from gateway.dispatch.settle import Settler
 from gateway.ids import show
 from gateway.model import EventKind, State
@@ -62,7 +63,7 @@ class Gateway:
         )
         self.feeder = Feeder(
             self.link,
-            [self.route],
+            [Serving(self.route)],
             connection=self._hot[1],
             directory=node.directory,
             ids=node.ids,
@@ -84,7 +85,7 @@ class Gateway:
                 now_ms(),
             )
             for row in rows:
-                self.route.cursors.inserted(row["rank"])
+                self.route.inserted(row["rank"])
                 self.route.wake()
             await asyncio.sleep(0.01)
 

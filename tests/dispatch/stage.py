@@ -16,7 +16,7 @@ from gateway.dispatch.intake import Accepted, Idempotency, Intake, Outcome
 from gateway.dispatch.receipts import Receipts
 from gateway.dispatch.recovery import Recovery
 from gateway.dispatch.request import Contact, SendRequest
-from gateway.dispatch.routes import Routes
+from gateway.dispatch.routes import Routes, Serving
 from gateway.dispatch.settle import Settler
 from gateway.dispatch.upkeep import Upkeep
 from gateway.ids import IdSource, read, wall_ms
@@ -73,6 +73,7 @@ class PlayedLink:
         self.id = id_
         self.name = "acme"
         self.most = room
+        self.is_up = True
         self.taken: list[Outgoing] = []
         self.sent: list[tuple[int, int]] = []
         """Message and segment of all that was ever handed to the socket."""
@@ -84,6 +85,10 @@ class PlayedLink:
     def room(self) -> int:
         """What the test allows."""
         return max(0, self.most - len(self.unanswered))
+
+    def is_usable(self) -> bool:
+        """What the test says."""
+        return self.is_up
 
     def take(self, messages: list[Outgoing]) -> None:
         """Hand every segment without an answer to the socket."""
@@ -223,7 +228,7 @@ class Stage:
         """Let the link serve route 1."""
         self.feeder = Feeder(
             self.link,
-            [self.routes.get(ROUTE, "acme")],
+            [Serving(self.routes.get(ROUTE, "acme"))],
             connection=self.claims_connection,
             directory=self.directory,  # type: ignore[arg-type]
             ids=self.ids,
@@ -297,7 +302,7 @@ class Stage:
         async def is_known() -> bool:
             assert self.feeder is not None
             self.feeder.wake()
-            return not route.cursors.may_have and not route.reserved
+            return not any(m.cursors.may_have or m.way.reserved for m in route.members)
 
         await self.until(is_known)
 
@@ -367,6 +372,9 @@ async def stage(
                 f"INSERT INTO {table} (name, kind) VALUES ($1, 'smpp') ON CONFLICT DO NOTHING",  # noqa: S608
                 name,
             )
+    await one.database.fetch(
+        "INSERT INTO route_link VALUES (1, 1, 1, 0), (2, 2, 1, 0) ON CONFLICT DO NOTHING"
+    )
     one.routes.get(ROUTE, "acme")
     if has_link:
         one.link.most = room

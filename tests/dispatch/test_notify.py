@@ -11,7 +11,7 @@ import pytest
 from gateway.dispatch import notify
 from gateway.dispatch.notify import CHANNEL, Notifier
 from gateway.dispatch.ranking import floor
-from gateway.dispatch.routes import Routes
+from gateway.dispatch.routes import Routes, Way
 from gateway.model import Lane
 from gateway.store.embedded import ConnectParameters
 from tests.dispatch.stage import PlayedLink
@@ -32,11 +32,11 @@ class Listening:
     def __init__(self, notifier: Notifier, routes: Routes) -> None:
         self.notifier = notifier
         self.route = routes.get(1, "acme")
-        self.route.link = PlayedLink(None)  # type: ignore[arg-type]
-        self.route.cursors.may_have = False
-        self.route.cursors.positions[Lane.TRANSACTIONAL] = 1000
         self.woken = asyncio.Event()
-        self.route.wake = self.woken.set
+        link = PlayedLink(None)  # type: ignore[arg-type]
+        self.cursors = self.route.add_link(Way(link, self.woken.set)).cursors
+        self.cursors.may_have = False
+        self.cursors.positions[Lane.TRANSACTIONAL] = 1000
 
 
 @asynccontextmanager
@@ -64,8 +64,8 @@ async def test_another_node_hears_of_the_lowest_rank(database: ConnectParameters
                 for rank in (500, 7, 900):
                     teller.notifier.queued(1, rank)
                 await asyncio.sleep(0.01)
-        assert hearer.route.cursors.positions[Lane.TRANSACTIONAL] == 7
-        assert hearer.route.cursors.may_have
+        assert hearer.cursors.positions[Lane.TRANSACTIONAL] == 7
+        assert hearer.cursors.may_have
         assert not teller.woken.is_set()
 
 
@@ -106,5 +106,5 @@ async def test_what_is_no_notification_of_ours_is_ignored(database: ConnectParam
     ):
         while not hearer.woken.is_set():
             await connection.execute(notify_all, CHANNEL, [*strange, f"1 1 {floor(Lane.SERVICE)}"])
-            assert hearer.route.cursors.positions[Lane.TRANSACTIONAL] == 1000
+            assert hearer.cursors.positions[Lane.TRANSACTIONAL] == 1000
             await asyncio.sleep(0.01)

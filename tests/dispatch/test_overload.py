@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from gateway.dispatch.members import Grant, Way
 from gateway.dispatch.ranking import Ranker
 from gateway.dispatch.routes import Route
 from gateway.store.embedded import ConnectParameters
-from tests.dispatch.stage import DEADLINE_S, Stage, stage
+from tests.dispatch.stage import DEADLINE_S, PlayedLink, Stage, stage
 
 
 async def carry(node: Stage, count: int) -> None:
@@ -59,15 +60,17 @@ def test_a_backlog_is_known_once_a_claim_found_the_end() -> None:
     """Before that nobody knows; afterwards it is what was queued and not claimed."""
     route = Route(1, "acme", Ranker())
     assert route.backlog == float("inf")
-    route.begin_claim()
+    link = PlayedLink(None)  # type: ignore[arg-type]
+    member = route.add_link(Way(link, lambda: None))
+    route.begin_claim(member, Grant(10))
     route.queued(7)
-    route.end_claim(10, [])
+    route.end_claim(member, Grant(10), [])
     assert route.backlog == 1
     route.queued(8)
-    route.begin_claim()
-    route.end_claim(2, [7, 8])
+    route.begin_claim(member, Grant(2))
+    route.end_claim(member, Grant(2), [7, 8])
     assert route.backlog == 0
-    assert route.cursors.may_have
-    route.begin_claim()
-    route.end_claim(2, [])
-    assert (route.backlog, route.cursors.may_have) == (0, False)
+    assert member.cursors.may_have
+    route.begin_claim(member, Grant(2))
+    route.end_claim(member, Grant(2), [])
+    assert (route.backlog, member.cursors.may_have) == (0, False)

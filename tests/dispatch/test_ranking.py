@@ -307,7 +307,7 @@ async def test_the_statement_claims_as_the_model_does(
                     break
                 positions = cursors.begin()
                 expected = queue.claim(positions, batch)
-                found = await hot.fetch(SQL["claim"], 1, *positions, batch, next(ids), 1, 1, 1)
+                found = await hot.fetch(SQL["claim"], 1, *positions, batch, next(ids), 1, 1, 1, [])
                 assert sorted(row["id"] for row in found) == sorted(row.id for row in expected)
                 cursors.end(batch, (row["rank"] for row in found))
         assert await hot.fetch("SELECT id FROM queue") == []

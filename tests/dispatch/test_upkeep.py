@@ -8,12 +8,13 @@ import logging
 import pytest
 
 from gateway.dispatch import sweeps, upkeep
+from gateway.dispatch.routes import Way
 from gateway.dispatch.sweeps import SQL, Once
 from gateway.errors import StoreDown
 from gateway.ids import lowest_at, wall_ms
 from gateway.model import EventKind, State
 from gateway.store.embedded import ConnectParameters
-from tests.dispatch.stage import Stage, a_shop, at, ended, stage
+from tests.dispatch.stage import PlayedLink, Stage, a_shop, at, ended, stage
 from tests.postgres import connected
 
 DAY_MS = 86_400_000
@@ -34,11 +35,13 @@ async def test_due_messages_are_ranked_and_queued(database: ConnectParameters) -
         ids = [await node.accept(send_at=at(due + n)) for n in range(8)]
         await node.rows("UPDATE later SET due_ms = due_ms - 4000000 WHERE id <> $1", ids[7])
         route = node.routes.get(1)
-        route.cursors.may_have = False
+        link = PlayedLink(None)  # type: ignore[arg-type]
+        cursors = route.add_link(Way(link, lambda: None)).cursors
+        cursors.may_have = False
         await node.turn()
         assert await node.rows("SELECT id FROM queue ORDER BY rank") == [(i,) for i in ids[:7]]
         assert await node.place(ids[7]) == "later"
-        assert route.cursors.may_have
+        assert cursors.may_have
 
 
 async def test_a_retry_keeps_its_rank(database: ConnectParameters) -> None:

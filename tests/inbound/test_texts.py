@@ -66,7 +66,6 @@ async def test_each_reply_has_a_forward_in_the_queue_of_mails(store: Database, n
     assert (queued["id"], queued["route"]) == (message["id"], message["route"])
     assert lane_of(queued["rank"]) is Lane.SERVICE
     assert node.queued == [(queued["route"], queued["rank"])]
-    assert node.routes.get(queued["route"]).cursors.may_have
 
 
 async def test_without_a_mail_host_the_reply_stays_readable(store: Database) -> None:

@@ -21,9 +21,12 @@ WITH m AS (
 ), f AS (
   INSERT INTO flight (id, node, epoch, route, link, ids)
   SELECT x.id, $3::int2, $4::int4, x.route, x.link, members.ids
-  FROM unnest($5::int8[], $6::int4[], $7::int4[]) x(id, route, link),
+  FROM unnest($5::int8[], $6::int4[], $7::int4[], $13::int8[], $14::int8[], $15::int8[],
+              $16::int8[]) x(id, route, link, from_rank, from_id, to_rank, to_id),
        LATERAL (SELECT array_agg(m.id) AS ids FROM m
-                WHERE m.place = 2 AND m.route = x.route) members
+                WHERE m.place = 2 AND m.route = x.route
+                  AND (m.rank, m.id) >= (x.from_rank, x.from_id)
+                  AND (m.rank, m.id) <= (x.to_rank, x.to_id)) members
   WHERE members.ids IS NOT NULL
 ), l AS (
   INSERT INTO later (due_ms, id, route, rank, shop, tries)
@@ -69,28 +72,52 @@ FROM unnest($1::int4[], $2::text[]) u(shop, key),
 SELECT pg_advisory_xact_lock(1, $1)
 
 -- name: claim
--- Up to $5 messages of a route, higher lanes first, each lane from its cursor on; claimed together as
--- one flight. `answered`: the segments that have a status row, as segment * 16 + state, so that a
+-- Up to $5 messages of a route, higher lanes first, each lane from its cursor on, but none with a pin
+-- of $10; claimed together as one flight. `answered`: the segments that have a status row, as segment * 16 + state, so that a
 -- resend leaves them out.
 WITH l0 AS (
   SELECT ctid AS row FROM queue WHERE route = $1 AND rank >= $2 AND rank < 1::int8 << 60
+    AND (pin IS NULL OR pin <> ALL ($10::int4[]))
   ORDER BY rank, id LIMIT $5
 ), l1 AS (
   SELECT ctid AS row FROM queue WHERE route = $1 AND rank >= $3 AND rank < 2::int8 << 60
+    AND (pin IS NULL OR pin <> ALL ($10::int4[]))
   ORDER BY rank, id LIMIT $5 - (SELECT count(*) FROM l0)
 ), l2 AS (
   SELECT ctid AS row FROM queue WHERE route = $1 AND rank >= $4 AND rank < 3::int8 << 60
+    AND (pin IS NULL OR pin <> ALL ($10::int4[]))
   ORDER BY rank, id LIMIT $5 - (SELECT count(*) FROM l0) - (SELECT count(*) FROM l1)
 ), k AS (
   DELETE FROM queue WHERE ctid = ANY (ARRAY(
     SELECT row FROM l0 UNION ALL SELECT row FROM l1 UNION ALL SELECT row FROM l2))
-  RETURNING id, rank, tries
+  RETURNING id, rank, tries, pin
 ), f AS (
   INSERT INTO flight (id, node, epoch, route, link, ids)
   SELECT $6, $7, $8, $1, $9, array_agg(id) FROM k HAVING count(*) > 0
 )
 SELECT m.id, m.shop, m.channel, m.category, m.encoding, m.segments, m.expires_ms, m.parent,
-       m.sender, m.target, m.body, k.rank, k.tries,
+       m.sender, m.target, m.body, k.rank, k.tries, k.pin,
+       (SELECT array_agg(s.segment * 16 + s.state) FROM status s WHERE s.id = k.id) AS answered,
+       (SELECT c.sms_alerts FROM contact c
+        WHERE c.shop = m.shop AND c.phone = m.target) AS sms_alerts
+FROM k, LATERAL (SELECT * FROM message m WHERE m.id = k.id LIMIT 1) m
+
+-- name: claim_pinned
+-- The same for a link whose turn it is not: up to $2 messages of a route, of those with a pin of $7.
+WITH k AS (
+  DELETE FROM queue WHERE ctid = ANY (ARRAY(
+    SELECT x.row FROM unnest($7::int4[]) u(pin),
+           LATERAL (SELECT q.ctid AS row FROM queue q
+                    WHERE q.route = $1 AND q.pin = u.pin AND q.pin IS NOT NULL
+                    ORDER BY q.rank, q.id LIMIT $2) x
+    LIMIT $2))
+  RETURNING id, rank, tries, pin
+), f AS (
+  INSERT INTO flight (id, node, epoch, route, link, ids)
+  SELECT $3, $4, $5, $1, $6, array_agg(id) FROM k HAVING count(*) > 0
+)
+SELECT m.id, m.shop, m.channel, m.category, m.encoding, m.segments, m.expires_ms, m.parent,
+       m.sender, m.target, m.body, k.rank, k.tries, k.pin,
        (SELECT array_agg(s.segment * 16 + s.state) FROM status s WHERE s.id = k.id) AS answered,
        (SELECT c.sms_alerts FROM contact c
         WHERE c.shop = m.shop AND c.phone = m.target) AS sms_alerts
@@ -138,19 +165,20 @@ UPDATE flight f SET ids = ARRAY(SELECT i FROM unnest(f.ids) i WHERE i <> ALL ($2
 WHERE f.id = ANY ($1::int8[])
 
 -- name: requeue
-INSERT INTO queue (route, rank, id, shop, tries)
-SELECT * FROM unnest($1::int4[], $2::int8[], $3::int8[], $4::int4[], $5::int2[])
+INSERT INTO queue (route, rank, id, shop, tries, pin)
+SELECT * FROM unnest($1::int4[], $2::int8[], $3::int8[], $4::int4[], $5::int2[], $6::int4[])
 ON CONFLICT DO NOTHING
 
 -- name: defer
-INSERT INTO later (due_ms, id, route, rank, shop, tries)
-SELECT * FROM unnest($1::int8[], $2::int8[], $3::int4[], $4::int8[], $5::int4[], $6::int2[])
+INSERT INTO later (due_ms, id, route, rank, shop, tries, pin)
+SELECT * FROM unnest($1::int8[], $2::int8[], $3::int4[], $4::int8[], $5::int4[], $6::int2[],
+                     $7::int4[])
 ON CONFLICT DO NOTHING
 
 -- name: put_on_hold
-INSERT INTO hold (id, shop, route, phone, reason, until_ms, tries)
+INSERT INTO hold (id, shop, route, phone, reason, until_ms, tries, pin)
 SELECT * FROM unnest($1::int8[], $2::int4[], $3::int4[], $4::text[], $5::text[], $6::int8[],
-                     $7::int2[])
+                     $7::int2[], $8::int4[])
 ON CONFLICT DO NOTHING
 
 -- name: doubt
@@ -170,7 +198,7 @@ SELECT due_ms FROM later ORDER BY due_ms, id LIMIT 1
 WITH p AS (
   DELETE FROM later WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM later WHERE due_ms <= $1 ORDER BY due_ms, id LIMIT $2))
-  RETURNING id, route, rank, shop, tries
+  RETURNING id, route, rank, shop, tries, pin
 )
 SELECT p.*, m.category,
        (SELECT true FROM status s
@@ -182,7 +210,7 @@ FROM p, LATERAL (SELECT category FROM message m WHERE m.id = p.id LIMIT 1) m
 WITH r AS (
   DELETE FROM hold WHERE id = ANY (ARRAY(
     SELECT id FROM hold WHERE shop = $1 AND reason = $2 ORDER BY shop, reason, id LIMIT $3))
-  RETURNING id, route, shop, tries
+  RETURNING id, route, shop, tries, pin
 )
 SELECT r.*, 0::int8 AS rank, m.category,
        (SELECT true FROM status s
@@ -194,7 +222,7 @@ FROM r, LATERAL (SELECT category FROM message m WHERE m.id = r.id LIMIT 1) m
 WITH r AS (
   DELETE FROM hold WHERE id = ANY (ARRAY(
     SELECT id FROM hold WHERE reason = 'no-link' AND route = $1 ORDER BY reason, route, id LIMIT $2))
-  RETURNING id, route, shop, tries
+  RETURNING id, route, shop, tries, pin
 )
 SELECT r.*, 0::int8 AS rank, m.category,
        (SELECT true FROM status s
@@ -206,10 +234,10 @@ FROM r, LATERAL (SELECT category FROM message m WHERE m.id = r.id LIMIT 1) m
 WITH k AS (
   DELETE FROM queue WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM queue WHERE route = $1 ORDER BY rank, id LIMIT $2))
-  RETURNING id, shop, route, tries
+  RETURNING id, shop, route, tries, pin
 )
-INSERT INTO hold (id, shop, route, phone, reason, until_ms, tries)
-SELECT k.id, k.shop, k.route, m.target, 'no-link', NULL, k.tries
+INSERT INTO hold (id, shop, route, phone, reason, until_ms, tries, pin)
+SELECT k.id, k.shop, k.route, m.target, 'no-link', NULL, k.tries, k.pin
 FROM k, LATERAL (SELECT target FROM message m WHERE m.id = k.id LIMIT 1) m
 RETURNING id, shop
 
@@ -266,14 +294,17 @@ RETURNING id
 -- name: poll_routes
 -- All routes, with the lowest rank that waits in each, if any: one index probe a route, however much
 -- waits. With the ranks last claimed in them, for the nodes that claim nothing there and yet give
--- ranks: also where nothing waits now. And whether any process has lately run a link of the route: its
--- bind may be down, but then it is for that process to try.
+-- ranks: also where nothing waits now. Whether some of it is for one link or for all but one. And
+-- whether any process has lately run a link of the route: its bind may be down, but then it is for
+-- that process to try.
 SELECT r.id, r.name, q.rank,
        ARRAY(SELECT v.rank FROM virtual_time v WHERE v.route = r.id) AS presents,
-       EXISTS (SELECT FROM link l JOIN link_state s ON s.link = l.id
-               WHERE l.name = r.name AND s.updated > now() - interval '30 seconds')
-       OR EXISTS (SELECT FROM link l JOIN bind b ON b.link = l.id
-                  WHERE l.name = r.name AND b.until > now()) AS is_served
+       (SELECT true FROM queue q WHERE q.route = r.id AND q.pin IS NOT NULL
+        ORDER BY q.pin, q.rank, q.id LIMIT 1) AS has_pinned,
+       EXISTS (SELECT FROM route_link l JOIN link_state s ON s.link = l.link
+               WHERE l.route = r.id AND s.updated > now() - interval '30 seconds')
+       OR EXISTS (SELECT FROM route_link l JOIN bind b ON b.link = l.link
+                  WHERE l.route = r.id AND b.until > now()) AS is_served
 FROM route r LEFT JOIN
      LATERAL (SELECT q.rank FROM queue q WHERE q.route = r.id ORDER BY q.rank, q.id LIMIT 1) q
      ON true
