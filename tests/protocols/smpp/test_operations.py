@@ -1,4 +1,4 @@
-"""Sessions beyond submit_sm and deliver_sm: queries, data_sm, several recipients, outbind, bounds."""
+"""Sessions beyond submit_sm and deliver_sm: queries, data_sm, many recipients, outbind, bounds."""
 
 from __future__ import annotations
 
