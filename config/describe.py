@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -27,12 +28,18 @@ def _expectation(info: msgspec.inspect.Type) -> str:
             return _text(info)
         case msgspec.inspect.LiteralType(values=values):
             return f"one of {', '.join(_toml(value) for value in values)}"
+        case msgspec.inspect.UnionType(types=types) if _has_struct(types):
+            return 'a link, such as "acme" or { link = "acme", weight = 3, standby = 0 }'
         case msgspec.inspect.VarTupleType(item_type=item):
             return f"a list, each item {_expectation(item)}"
         case msgspec.inspect.DictType(key_type=key, value_type=value):
             return f"a table from {_expectation(key)} to {_expectation(value)}"
         case _:
             return "the path of a file, as text"
+
+
+def _has_struct(types: Iterable[msgspec.inspect.Type]) -> bool:
+    return any(isinstance(each, msgspec.inspect.StructType) for each in types)
 
 
 def _range(info: msgspec.inspect.IntType | msgspec.inspect.FloatType) -> str:
@@ -54,6 +61,7 @@ def _text(info: msgspec.inspect.StrType) -> str:
 
 _PATTERNS = {
     r"^[A-Z]{2}\Z": 'a country such as "US"',
+    r"^\+[0-9]{1,15}\Z": 'the beginning of phone numbers, such as "+1212"',
     r"^([A-Za-z_][A-Za-z0-9_.-]{0,31})?\Z": 'a user name such as "gateway"',
     r"^[A-Za-z0-9._-]{0,64}\Z": 'a name such as "gateway-1"',
     r"^[a-z0-9]+(-[a-z0-9]+)*\Z": 'a name such as "acme" or "acme-east-2"',

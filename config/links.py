@@ -18,6 +18,15 @@ Statuses = dict[
 number, or a range of numbers.
 """
 
+Language = Literal[
+    "tr", "es", "pt", "bn", "gu", "hi", "kn", "ml", "or", "pa", "ta", "te", "ur"
+]
+"""A language with shift tables of its own in 3GPP TS 23.038 annex A, by its ISO 639-1 code."""
+VendorTlv = Annotated[str, Meta(pattern=r"^0x[0-9A-Fa-f]{4}=(hex:([0-9A-Fa-f]{2}){0,255}|[ -~]{0,255})\Z")]
+"""An optional parameter to send: its tag, then text or octets: `0x1400=abc`, `0x1401=hex:00FF`."""
+Tag = Annotated[str, Meta(pattern=r"^(0x[0-9A-Fa-f]{4})?\Z")]
+DataCoding = Annotated[int, Meta(ge=0, le=255)]
+
 
 class LinkSettings(Section, frozen=True):
     """One SMPP account at a carrier."""
@@ -51,9 +60,27 @@ class LinkSettings(Section, frozen=True):
     suspend_min_s: Seconds = 60.0
     suspend_max_s: Seconds = 3_600.0
     statuses: Statuses = field(default_factory=dict)
-    reference_bits: Literal[8, 16] = 8
     source_ton: Ton = 1
     source_npi: Npi = 1
     dest_ton: Ton = 1
     dest_npi: Npi = 1
+    short_code_ton: Ton = 3
+    short_code_npi: Npi = 0
+    plus_sign: bool = False
+    national_prefix: Annotated[str, Meta(pattern=r"^[1-9]?[0-9]{0,2}\Z")] = ""
+    national_ton: Ton = 2
+    national_npi: Npi = 1
+    service_type: Annotated[str, Meta(pattern=r"^[!-~]{0,5}\Z")] = ""
+    alphabet: Literal["gsm", "gsm-packed", "latin1"] = "gsm"
+    alphabet_coding: DataCoding = 0
+    latin1_coding: Annotated[int, Meta(ge=-1, le=255)] = -1
+    ucs2_coding: DataCoding = 8
+    single_shift: tuple[Language, ...] = ()
+    locking_shift: tuple[Language, ...] = ()
+    long_texts: Literal["udh8", "udh16", "sar", "payload"] = "udh8"
+    validity: Literal["none", "absolute", "relative"] = "none"
+    tlvs: tuple[VendorTlv, ...] = ()
+    campaign_tlv: Tag = ""
     registered_delivery: bool = True
+    intermediate_receipts: bool = False
+    receipt_ids: Literal["auto", "same", "hex", "decimal"] = "auto"

@@ -22,12 +22,19 @@ from msgspec import NODEFAULT
 from msgspec.structs import FieldInfo
 
 from config.describe import expectation, value_text
-from config.environment import PREFIX, Override, overlay
+from config.environment import LISTS, PREFIX, Override, overlay
 from config.faults import Fault, KeyPath, SettingsError, path_text
 from config.files import FileFault, read_secret, read_settings
 from config.places import Places
 from config.rules import breaches
-from config.settings import SECRETS, LinkSettings, Section, Settings, default_data_dir
+from config.settings import (
+    SECRETS,
+    LinkSettings,
+    RouteSettings,
+    Section,
+    Settings,
+    default_data_dir,
+)
 from config.toml_lines import KeyLines
 
 __all__ = ["Fault", "SettingsError", "load", "load_with_places"]
@@ -119,19 +126,23 @@ class _Builder:
     def settings(self, raw: dict[str, Any]) -> Settings:
         """All sections."""
         self._unknown_keys((), raw, Settings)
-        parts: dict[str, Any] = {"links": tuple(self._links(raw.get("links", [])))}
+        parts: dict[str, Any] = {
+            "links": tuple(self._tables(LinkSettings, "links", raw)),
+            "routes": tuple(self._tables(RouteSettings, "routes", raw)),
+        }
         for info in msgspec.structs.fields(Settings):
-            if info.name != "links":
+            if info.name not in LISTS:
                 table = raw.get(info.name, {})
                 parts[info.name] = self._section(info.type, (info.name,), table)
         return Settings(**parts)
 
-    def _links(self, raw: Any) -> Iterator[LinkSettings]:
-        if not isinstance(raw, list):
-            self._faults.add(("links",), f"expected [[links]], got {value_text(raw)}")
+    def _tables(self, kind: type[_Section], name: str, raw: dict[str, Any]) -> Iterator[_Section]:
+        tables = raw.get(name, [])
+        if not isinstance(tables, list):
+            self._faults.add((name,), f"expected [[{name}]], got {value_text(tables)}")
             return
-        for index, table in enumerate(raw):
-            yield self._section(LinkSettings, ("links", index), table)
+        for index, table in enumerate(tables):
+            yield self._section(kind, (name, index), table)
 
     def _section(self, kind: type[_Section], path: KeyPath, raw: Any) -> _Section:
         if not isinstance(raw, dict):

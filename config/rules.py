@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from config.breach import Breach
 from config.faults import KeyPath
+from config.route_rules import routes_are_sound
 from config.settings import LinkSettings, Settings, is_loopback, split_listen
 
 RESERVED_LINK_NAMES = frozenset({"email", "mail", "voice"})
 """Names that the gateway uses for its own ways out."""
 _MAILBOX = re.compile(r"[^\s@<>\"(),:;\\\x00-\x20]+@[A-Za-z0-9.-]+\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class Breach:
-    """A broken rule: the key to point at, and the other keys that were weighed."""
-
-    path: KeyPath
-    problem: str
-    hint: str = ""
-    others: tuple[KeyPath, ...] = ()
 
 
 Rule = Callable[[Settings], Iterator[Breach]]
@@ -215,6 +206,7 @@ RULES: tuple[Rule, ...] = (
     database_is_postgresql,
     links_have_own_names,
     links_are_possible,
+    routes_are_sound,
     mail_is_whole,
     countries_hold_the_default,
     retries_are_ordered,

@@ -32,6 +32,7 @@ class Standing:
 
     def __init__(self, may_write: Callable[[], bool]) -> None:
         self.on_lost: Callable[[], None] = lambda: None
+        self.on_surplus: Callable[[], None] = lambda: None
         self.is_held = may_write
 
     async def acquire(self) -> bool:
@@ -40,6 +41,9 @@ class Standing:
 
     async def release(self) -> None:
         """Nobody else waits for it."""
+
+    async def leave(self) -> None:
+        """Nobody counts it."""
 
 
 class AcceptedLink(BoundLink):

@@ -260,10 +260,10 @@ class SmppBind:
         elif treatment is Treatment.RETRY:
             limits = link.services.limits
             delay_s = backoff_s(message.tries, limits.retry_min_s, limits.retry_max_s)
-            settler.again(message, segment, EventKind.RETRIED, error, delay_s)
+            settler.again(message, segment, EventKind.RETRIED, error, delay_s, avoid=link.id)
             self.note(error)
         elif treatment is Treatment.SUSPEND:
-            settler.again(message, segment, EventKind.RETRIED, error)
+            settler.again(message, segment, EventKind.RETRIED, error, avoid=link.id)
             link.on_suspended(error, now)
         else:
             settler.refused(message, segment, link.id, error)

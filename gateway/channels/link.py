@@ -52,15 +52,20 @@ class Lease(Protocol):
 
     on_lost: Callable[[], None]
     """Called when another node has taken it."""
+    on_surplus: Callable[[], None]
+    """Called when other nodes should have it: it is to be released in good order."""
 
     def is_held(self) -> bool:
         """Whether it is ours for certain; while it is not, nothing may be sent."""
 
     async def acquire(self) -> bool:
-        """Take it; False if another node has it."""
+        """Take it; False if another node has it or should have it."""
 
     async def release(self) -> None:
         """Let another node have it at once."""
+
+    async def leave(self) -> None:
+        """This node runs the link no more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from gateway.channels.pacing import DialPace
 from gateway.channels.smpp import SmppLink
 from gateway.dispatch.feeder import Feeder
 from gateway.dispatch.flights import Flights
-from gateway.dispatch.routes import Route, Routes, Serving
+from gateway.dispatch.routes import Route, Routes, Serving, Serving
 from gateway.dispatch.settle import Settler
 from gateway.ids import IdSource
 from gateway.store.database import Database, HotConnection
@@ -126,7 +126,7 @@ class LinkSet:
                 settings,
                 id_,
                 self._services,
-                lambda index: node.bind_lease(id_, index),
+                lambda index: node.bind_lease(id_, index, settings.binds),
                 cap,
             )
         self._run(link)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
+from functools import partial
 
 from config.settings import LinkSettings
 from gateway.channels.bind import SmppBind
@@ -12,6 +14,8 @@ from gateway.channels.caps import DailyCap
 from gateway.channels.dialling import Dialler
 from gateway.channels.link import Lease, Services
 from protocols.smpp import BindKind
+
+log = logging.getLogger(__name__)
 
 _KINDS = {
     "transceiver": (BindKind.TRANSCEIVER,),
@@ -36,7 +40,10 @@ class SmppLink(BoundLink):
         super().__init__(settings, id_, services, cap)
         self.kinds = _KINDS[settings.bind]
         self.binds = [SmppBind(self, index, lease(index)) for index in range(settings.binds)]
+        for bind in self.binds:
+            bind.lease.on_surplus = partial(self._give_up, bind)
         self._diallers: list[Dialler] = []
+        self._given_up: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
@@ -48,8 +55,24 @@ class SmppLink(BoundLink):
                 await self._changed.wait()
                 continue
             await asyncio.gather(*(self._keep(bind) for bind in self.binds))
+        await self.binds[0].lease.leave()
         for bind in self.binds:
             bind.show("stopped")
+
+    def _give_up(self, bind: SmppBind) -> None:
+        """Other nodes should have this bind."""
+        if not bind.is_draining:
+            bind.is_draining = True
+            task = self._loop.create_task(self._leave(bind))
+            self._given_up.add(task)
+            task.add_done_callback(self._given_up.discard)
+
+    async def _leave(self, bind: SmppBind) -> None:
+        log.info("%s goes to another node", self.bind_words(bind.index))
+        await bind.drain(self._loop.time() + DRAIN_S)
+        await bind.lease.release()
+        bind.is_draining = self.is_ending
+        self.share_rate()
 
     async def _keep(self, bind: SmppBind) -> None:
         """One bind, until the link is told to stop."""

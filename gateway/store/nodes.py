@@ -21,6 +21,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 import asyncpg
@@ -161,6 +162,22 @@ class Node:
             if not self.may_write():
                 self._steady_since = asked
             self._renewed = asked
+            await self._share()
+
+    async def _share(self) -> None:
+        """Offer the binds that are more than this node's share of their links, one a link."""
+        if all(lease.of < 2 for lease in self._binds.values()):
+            return
+        try:
+            rows = await self._connection.fetch(SQL["shares"], self.id)
+        except StoreDown as error:
+            log.debug("binds are shared out later: %s", error)
+            return
+        for row in rows:
+            held = [key for key in self._binds if key[0] == row["link"] and key[1] >= 0]
+            last = self._binds[max(held)] if held else None
+            if last is not None and len(held) > ceil(last.of / row["nodes"]):
+                last.on_surplus()
 
     def _lose(self, leases: dict[tuple[int, int], BindLease]) -> None:
         """Another node has these binds: this one slept for longer than its lease."""
@@ -178,17 +195,18 @@ class Node:
             log.warning("the node's lease ends by itself: %s", error)
         self._connection.drop()
 
-    def bind_lease(self, link: int, index: int) -> BindLease:
-        """The lease of one bind of a link."""
-        return BindLease(self, self._database, link, index, self._lease_s)
+    def bind_lease(self, link: int, index: int, of: int = 1) -> BindLease:
+        """The lease of one bind of a link that has so many."""
+        return BindLease(self, self._database, link, index, self._lease_s, of)
 
 
 class BindLease:
     """The right to open one bind of a link. The node's `run` renews it with its own lease."""
 
     def __init__(
-        self, node: Node, database: Database, link: int, index: int, lease_s: float
+        self, node: Node, database: Database, link: int, index: int, lease_s: float, of: int = 1
     ) -> None:
+        self.of = of
         self._node = node
         self._database = database
         self._link = link
@@ -196,15 +214,23 @@ class BindLease:
         self._lease_s = lease_s
         self.on_lost: Callable[[], None] = _ignore
         """Called when another node has taken the bind."""
+        self.on_surplus: Callable[[], None] = _ignore
+        """Called when the node has more than its share of the link's binds: this one is to be
+        released in good order.
+        """
 
     def is_held(self) -> bool:
         """Whether the bind is this node's for certain. While it is not, nothing may be sent."""
         return (self._link, self._index) in self._node._binds and self._node.may_write()
 
     async def acquire(self) -> bool:
-        """Take the bind; False if another node has it, or if the store cannot say."""
+        """Take the bind; False if another node has it or should, or if the store cannot say."""
         if not self._node.may_write():
             return False
+        presence = -1 - self._node.id
+        if self._index >= 0 and (self._link, presence) not in self._node._binds:
+            # Others see by it that this node runs the link too, and what its share is.
+            await self._node.bind_lease(self._link, presence).acquire()
         try:
             rows = await self._database.fetch(
                 SQL["acquire_bind"],
@@ -213,12 +239,17 @@ class BindLease:
                 self._node.id,
                 self._node.epoch,
                 self._lease_s,
+                self.of,
             )
         except StoreDown:
             return False
         if rows:
             self._node._binds[self._link, self._index] = self
         return bool(rows)
+
+    async def leave(self) -> None:
+        """Say that this node runs the link no more. Its binds are released each by itself."""
+        await self._node.bind_lease(self._link, -1 - self._node.id).release()
 
     async def release(self) -> None:
         """Give the bind back at once."""

@@ -11,11 +11,12 @@ import pytest
 
 import config
 from config.loading import load
-from config.settings import LinkSettings, Section, Settings
+from config.settings import LinkSettings, RouteSettings, Section, Settings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTED = ROOT / "config" / "gateway.toml"
 LINKS_MARK = "# [[links]]\n"
+LISTS: dict[str, type[Section]] = {"links": LinkSettings, "routes": RouteSettings}
 
 
 def _raw() -> dict[str, Any]:
@@ -42,8 +43,8 @@ def test_the_file_runs_as_it_is_and_changes_nothing() -> None:
 )
 def test_every_key_is_there_with_its_default(info: msgspec.structs.FieldInfo) -> None:
     """Section by section, the keys of the struct and those of the file are the same."""
-    kind: type[Section] = LinkSettings if info.name == "links" else info.type
-    table = _raw()[info.name][0] if info.name == "links" else _raw()[info.name]
+    kind: type[Section] = LISTS.get(info.name, info.type)
+    table = _raw()[info.name][0] if info.name in LISTS else _raw()[info.name]
     assert sorted(table) == sorted(kind.__struct_fields__)
     for key in msgspec.structs.fields(kind):
         is_example = info.name == "links" and key.name in ("host", "system_id")

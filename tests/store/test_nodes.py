@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -170,13 +171,42 @@ async def test_a_bind_is_held_by_one_node_until_it_lets_go(database: ConnectPara
         assert await mine.acquire()
         assert await mine.acquire(), "again by its holder"
         assert not await yours.acquire()
-        assert await two.bind_lease(1, 1).acquire(), "another bind of the link"
+        other = two.bind_lease(1, 1)
+        assert await other.acquire(), "another bind of the link"
+        await other.release()
         await mine.release()
         assert not mine.is_held()
         assert await yours.acquire()
         assert not await mine.acquire()
         await lapse(store, two)
         assert await mine.acquire()
+
+
+async def test_the_binds_of_a_link_are_spread_over_its_nodes(database: ConnectParameters) -> None:
+    """Who was there first offers what is more than its share, and takes no more than that."""
+    async with opened(database) as store:
+        await _link(store)
+        one, two = await a_node(store, "one", 2.0), await a_node(store, "two", 60.0)
+        first = [one.bind_lease(1, index, 4) for index in range(4)]
+        assert [await lease.acquire() for lease in first] == [True] * 4, "alone it has all"
+        offered: asyncio.Queue[int] = asyncio.Queue()
+        for index, lease in enumerate(first):
+            lease.on_surplus = partial(offered.put_nowait, index)
+        second = [two.bind_lease(1, index, 4) for index in range(4)]
+        assert not await second[3].acquire(), "still the first's"
+        task = asyncio.ensure_future(one.run())
+        async with asyncio.timeout(20):
+            for expected in (3, 2):
+                while (index := await offered.get()) != expected:
+                    pass
+                await first[index].release()
+                assert not await first[index].acquire(), "it is not to have it back"
+                assert await second[index].acquire()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert [lease.is_held() for lease in first] == [True, True, False, False]
+        await first[0].release()
+        assert not await second[0].acquire(), "two is the share of two nodes"
 
 
 async def test_who_leaves_lets_others_begin_at_once(database: ConnectParameters) -> None:

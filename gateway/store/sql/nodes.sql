@@ -45,12 +45,25 @@ SELECT greatest((SELECT max(id) FROM message), (SELECT max(id) FROM reply),
                 (SELECT max(id) FROM flight), (SELECT max(id) FROM early_receipt)) AS id
 
 -- name: acquire_bind
+-- A bind that nobody has, for a node that has less than its share of the $6 that the link has: those
+-- with a negative index say which nodes run the link, and have no share.
 INSERT INTO bind (link, index, node, epoch, until)
-VALUES ($1, $2, $3, $4, now() + $5::float8 * interval '1 second')
+SELECT $1, $2::int2, $3::int2, $4, now() + $5::float8 * interval '1 second'
+WHERE $2::int2 < 0
+   OR (SELECT count(*) FILTER (WHERE b.index >= 0 AND b.index <> $2::int2 AND b.node = $3::int2)
+              < ceil($6::float8 / greatest(count(*) FILTER (WHERE b.index < 0), 1))
+       FROM bind b WHERE b.link = $1 AND b.until > now())
 ON CONFLICT (link, index) DO UPDATE
 SET node = excluded.node, epoch = excluded.epoch, until = excluded.until
 WHERE bind.until < now() OR bind.node = excluded.node
 RETURNING link
+
+-- name: shares
+-- Links of which this node holds several binds while others run them too.
+SELECT link, count(*) FILTER (WHERE index < 0) AS nodes
+FROM bind WHERE until > now()
+GROUP BY link
+HAVING count(*) FILTER (WHERE index < 0) > 1 AND count(*) FILTER (WHERE index >= 0 AND node = $1) > 1
 
 -- name: renew_binds
 UPDATE bind SET until = now() + $3::float8 * interval '1 second'
