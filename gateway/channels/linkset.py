@@ -18,7 +18,7 @@ from gateway.channels.pacing import DialPace
 from gateway.channels.smpp import SmppLink
 from gateway.dispatch.feeder import Feeder
 from gateway.dispatch.flights import Flights
-from gateway.dispatch.routes import Route, Routes, Serving, Serving
+from gateway.dispatch.routes import Route, Routes, Serving
 from gateway.dispatch.settle import Settler
 from gateway.ids import IdSource
 from gateway.store.database import Database, HotConnection
