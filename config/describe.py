@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from config.links import STATUS_KEY
+from config.links import STATUS_KEY, TAG, TLV
 
 
 def expectation(field_type: Any) -> str:
@@ -66,6 +66,10 @@ _PATTERNS = {
     r"^[A-Za-z0-9._-]{0,64}\Z": 'a name such as "gateway-1"',
     r"^[a-z0-9]+(-[a-z0-9]+)*\Z": 'a name such as "acme" or "acme-east-2"',
     r"^[A-Za-z0-9._:-]*\Z": "a host name or address",
+    r"^[1-9]?[0-9]{0,2}\Z": 'a country code such as "1"',
+    r"^[!-~]{0,5}\Z": "at most 5 printable characters",
+    TLV: 'a parameter such as "0x1400=abc" or "0x1401=hex:00FF"',
+    TAG: 'a tag such as "0x1402"',
     STATUS_KEY: 'a status such as "ESME_RSUBMITFAIL", "0x0400" or "0x0400-0x04FF"',
 }
 

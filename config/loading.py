@@ -1,10 +1,10 @@
 """Settings from a TOML file and the environment, with every fault found in one run.
 
 `GATEWAY__SECTION__KEY` overrides a key, `GATEWAY__LINKS__ACME__HOST` one of the link named `acme`
-(a `-` in its name is `_` there), `GATEWAY__LINKS__0__HOST` one of the first link. A name that the
-file does not have makes a new link. Lists are written with commas. A key that ends in `_file` names
-a file whose content is the secret. Paths are relative to the settings file, in the environment to
-the working directory; an empty path is the same as none.
+(a `-` in its name is `_` there), `GATEWAY__LINKS__0__HOST` one of the first link; routes likewise.
+A name that the file does not have makes a new link or route. Lists are written with commas. A key
+that ends in `_file` names a file whose content is the secret. Paths are relative to the settings
+file, in the environment to the working directory; an empty path is the same as none.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import NODEFAULT
@@ -186,7 +186,7 @@ class _Builder:
         if info.type is Path or Path in get_args(info.type):
             base = Path.cwd() if is_override else self._base
             return _absolute(value, base)
-        if is_override and isinstance(info.default, tuple):
+        if is_override and get_origin(info.type) is tuple:
             value = [item.strip() for item in value.split(",") if item.strip()]
         return msgspec.convert(value, info.type, strict=not is_override)
 

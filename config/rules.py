@@ -8,11 +8,9 @@ from zoneinfo import ZoneInfo
 
 from config.breach import Breach
 from config.faults import KeyPath
-from config.route_rules import routes_are_sound
+from config.route_rules import RESERVED_NAMES, routes_are_sound
 from config.settings import LinkSettings, Settings, is_loopback, split_listen
 
-RESERVED_LINK_NAMES = frozenset({"email", "mail", "voice"})
-"""Names that the gateway uses for its own ways out."""
 _MAILBOX = re.compile(r"[^\s@<>\"(),:;\\\x00-\x20]+@[A-Za-z0-9.-]+\Z")
 
 
@@ -108,7 +106,7 @@ def links_have_own_names(settings: Settings) -> Iterator[Breach]:
         if first != index and link.name:
             other: KeyPath = ("links", first, "name")
             yield Breach(path, f'links[{first}] is named "{link.name}" too', others=(other,))
-        if link.name in RESERVED_LINK_NAMES:
+        if link.name in RESERVED_NAMES:
             yield Breach(path, f'"{link.name}" is a name of the gateway itself', "choose another")
 
 

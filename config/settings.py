@@ -18,6 +18,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from config.links import LinkSettings
+from config.routes import RouteSettings
 from config.section import SECRETS, Host, Port, Region, Seconds, Section
 from config.smpp_server import SmppServerSettings
 
@@ -29,6 +30,7 @@ __all__ = [
     "LogSettings",
     "MailSettings",
     "NodeSettings",
+    "RouteSettings",
     "SandboxSettings",
     "Section",
     "Settings",
@@ -154,6 +156,7 @@ class Settings(Section, frozen=True):
     store: StoreSettings = field(default_factory=StoreSettings)
     node: NodeSettings = NodeSettings()
     links: tuple[LinkSettings, ...] = ()
+    routes: tuple[RouteSettings, ...] = ()
     smpp: SmppServerSettings = SmppServerSettings()
     mail: MailSettings = MailSettings()
     sms: SmsSettings = SmsSettings()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.loading import Fault, SettingsError, load_with_places
-from config.rules import Breach
+from config.breach import Breach
 from config.settings import Settings
 from gateway.cli.frame import add_command, config_path
 from gateway.cli.output import paint, print_json

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from config.rules import Breach
+from config.breach import Breach
 from gateway.cli.frame import CommandError, load_settings
 from gateway.errors import GatewayError, Refusal, StoreDown
 from gateway.store.inspection import inspect

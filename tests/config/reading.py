@@ -17,6 +17,12 @@ host = "127.0.0.1"
 system_id = "lab"
 """
 
+ROUTE = """
+[[routes]]
+name = "east"
+links = ["acme"]
+"""
+
 
 class Reader:
     """Writes a settings file and reads it with an environment of its own."""

@@ -16,16 +16,20 @@ from config.settings import LinkSettings, RouteSettings, Section, Settings
 ROOT = Path(__file__).parents[2]
 DOCUMENTED = ROOT / "config" / "gateway.toml"
 LINKS_MARK = "# [[links]]\n"
+ROUTES_MARK = "# [[routes]]\n"
 LISTS: dict[str, type[Section]] = {"links": LinkSettings, "routes": RouteSettings}
 
 
 def _raw() -> dict[str, Any]:
-    """The file with its commented example of a link switched on."""
+    """The file with its commented examples of a link and a route switched on."""
     text = DOCUMENTED.read_text(encoding="utf-8")
     head, mark, example = text.partition(LINKS_MARK)
     assert mark
-    lines = (line.removeprefix("# ") for line in example.splitlines())
-    return tomllib.loads(head + "[[links]]\n" + "\n".join(lines))
+    link, mark, route = example.partition(ROUTES_MARK)
+    assert mark
+    link = link.partition("\n#\n")[0]
+    lines = f"[[links]]\n{link}\n[[routes]]\n{route}".splitlines()
+    return tomllib.loads(head + "\n".join(line.removeprefix("# ") for line in lines))
 
 
 def test_config_is_this_project() -> None:

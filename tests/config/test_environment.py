@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from config.loading import load
-from tests.config.reading import LINK, Reader
+from tests.config.reading import LINK, ROUTE, Reader
 
 
 def test_a_variable_comes_before_the_file(reader: Reader) -> None:
@@ -31,6 +31,19 @@ def test_a_link_is_named_by_name_or_number(reader: Reader) -> None:
     text = LINK.replace("acme", "acme-east") + LINK.replace("acme", "beta")
     environ = {"GATEWAY__LINKS__ACME_EAST__PORT": "1", "GATEWAY__LINKS__1__PORT": "2"}
     assert [link.port for link in reader.read(text, environ).links] == [1, 2]
+
+
+def test_routes_are_named_as_links_are(reader: Reader) -> None:
+    """A new one, or a key of one in the file; lists of links are written with commas."""
+    environ = {
+        "GATEWAY__ROUTES__EAST__PREFIXES": "+1212, +1718",
+        "GATEWAY__ROUTES__WEST__LINKS": "beta:3, acme:1:2",
+    }
+    settings = reader.read(LINK + LINK.replace("acme", "beta") + ROUTE, environ)
+    east, west = settings.routes
+    assert (east.name, east.prefixes, east.homes) == ("east", ("+1212", "+1718"), ("east",))
+    assert west.name == "west"
+    assert [(m.link, m.weight, m.standby) for m in west.members] == [("beta", 3, 0), ("acme", 1, 2)]
 
 
 def test_a_link_may_be_in_the_environment_alone() -> None:
@@ -67,7 +80,7 @@ def test_paths_start_at_the_working_directory(
         ("GATEWAY__LINKS__7__PORT", "1", "names no setting"),
         ("GATEWAY__HTTP__", "x", "names no setting"),
         ("GATEWAY__A__B__C__D", "x", "names no setting"),
-        ("GATEWAY__LINKS__ACME__REFERENCE_BITS", "9", "one of 8, 16"),
+        ("GATEWAY__LINKS__ACME__LONG_TEXTS", "9", 'one of "udh8"'),
     ],
 )
 def test_a_fault_of_a_variable_names_it(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from config.settings import is_loopback, split_listen
-from tests.config.reading import LINK, Reader
+from tests.config.reading import LINK, ROUTE, Reader
 
 MAIL = '[mail]\nhost = "mail.example.com"\nsender = "texts@example.com"\n'
 
@@ -43,6 +43,29 @@ SERVER = '[[links]]\nname = "acme"\nkind = "smpp-server"\n'
         (MAIL + 'user = "texts"\n', "mail.password", "user and password go together"),
         (MAIL + 'password = "x"\n', "mail.user", "user and password go together"),
         (MAIL + 'security = "none"\n', "mail.security", "leaves this machine unencrypted"),
+        (LINK + ROUTE.replace("acme", "beta"), "routes[0].links", 'there is no link "beta"'),
+        (LINK + ROUTE.replace('["acme"]', "[]"), "routes[0].links", "at least one link"),
+        (LINK + ROUTE.replace('"acme"', '"acme", "acme:2"'), "routes[0].links", "more than once"),
+        (LINK + ROUTE.replace("acme", "acme:1001"), "routes[0].links", "from 1 to 1000"),
+        (LINK + ROUTE + ROUTE, "routes[1].name", 'routes[0] is named "east" too'),
+        (LINK + ROUTE.replace("east", "mail"), "routes[0].name", "a name of the gateway itself"),
+        (
+            LINK + LINK.replace("acme", "beta") + ROUTE.replace("east", "beta"),
+            "routes[0].name",
+            "this route does not use it",
+        ),
+        (LINK + ROUTE + 'prefixes = ["+1", "+1"]\n', "routes[0].prefixes", "more than once"),
+        (LINK + ROUTE + 'prefixes = ["1212"]\n', "routes[0].prefixes", "the beginning of phone"),
+        (LINK + ROUTE + 'carriers = ["Verizon", "verizon"]\n', "routes[0].carriers", "more than"),
+        (LINK + ROUTE + 'carriers = [" "]\n', "routes[0].carriers", "one is blank"),
+        (LINK + ROUTE + 'categories = ["ads"]\n', "routes[0].categories", "one of"),
+        (LINK + ROUTE + "cost = -1\n", "routes[0].cost", "from 0"),
+        (LINK + ROUTE.replace('"acme"', "1"), "routes[0].links", "each item a link, such as"),
+        (
+            LINK + ROUTE.replace('"acme"', '{ link = "acme", weight = 0 }'),
+            "routes[0].links",
+            "each item a link, such as",
+        ),
         ('[sms]\ncountries = ["CA"]\n', "sms.default_region", "not among countries"),
         ("[limits]\nretry_min_s = 901\n", "limits.retry_min_s", "longer than retry_max_s"),
         ('[sandbox]\nsmsc_listen = "0.0.0.0:1"\n', "sandbox.smsc_listen", "this machine only"),
