@@ -80,7 +80,7 @@ def test_paths_start_at_the_working_directory(
         ("GATEWAY__LINKS__7__PORT", "1", "names no setting"),
         ("GATEWAY__HTTP__", "x", "names no setting"),
         ("GATEWAY__A__B__C__D", "x", "names no setting"),
-        ("GATEWAY__LINKS__ACME__LONG_TEXTS", "9", 'one of "udh8"'),
+        ("GATEWAY__LINKS__ACME__LONG_TEXTS", "9", 'one of "payload"'),
     ],
 )
 def test_a_fault_of_a_variable_names_it(

@@ -75,7 +75,7 @@ def test_the_default_data_folder_follows_the_environment(
         ("[links]\nname = 'x'\n", "links", 1, "expected [[links]], got a table"),
         ("links = [5]\n", "links[0]", 1, "expected a table"),
         (LINK + "port = 0\n", "links[0].port", 6, "from 1 to 65535, got 0"),
-        (LINK + 'long_texts = "udh9"\n', "links[0].long_texts", 6, '"payload", got "udh9"'),
+        (LINK + 'long_texts = "udh9"\n', "links[0].long_texts", 6, '"udh8", got "udh9"'),
         (LINK.replace("acme", "Acme"), "links[0].name", 3, '"acme" or "acme-east-2"'),
         (LINK.replace("127.0.0.1", "a b"), "links[0].host", 4, "a host name or address"),
         (LINK.replace('host = "127.0.0.1"', ""), "links[0].host", 2, "missing"),
