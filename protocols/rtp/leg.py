@@ -137,7 +137,8 @@ class Leg:
         changed. Raises LocalProtocolError for keys that cannot be used; nothing changed then."""
         old = self.parameters
         if parameters.keys != (old.keys if old else None):
-            self._srtp = SrtpContext(parameters.keys) if parameters.keys is not None else None
+            keys = parameters.keys
+            self._srtp = SrtpContext(keys, self._srtp) if keys is not None else None
         if old is None or parameters.remote != old.remote and parameters.remote is not None:
             self._latch.open(parameters.remote)
             self._is_source_told = False

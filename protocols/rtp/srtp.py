@@ -25,14 +25,24 @@ REPLAY_WINDOW: Final = 128
 class SrtpContext:
     """The two ways of one leg. What does not prove genuine, or comes twice, raises RtpError."""
 
-    __slots__ = ("_receiving", "_sending")
+    __slots__ = ("_keys", "_receiving", "_sending")
 
-    def __init__(self, keys: SrtpKeys) -> None:
+    def __init__(self, keys: SrtpKeys, before: SrtpContext | None = None) -> None:
+        """A way whose key is that of `before` goes on where that was, its counting included. Raises
+        LocalProtocolError for keys that fit no suite."""
         if keys.suite not in SUITES or {len(keys.send), len(keys.receive)} != {KEY_BYTES}:
             raise LocalProtocolError(f"no keys for the suite {keys.suite!r}")
         profile = SUITES[keys.suite]
-        self._sending = Session(_policy(keys.send, Policy.SSRC_ANY_OUTBOUND, profile))
-        self._receiving = Session(_policy(keys.receive, Policy.SSRC_ANY_INBOUND, profile))
+        old = before._keys if before is not None and before._keys.suite == keys.suite else None
+        self._keys = keys
+        if before is not None and old is not None and old.send == keys.send:
+            self._sending = before._sending
+        else:
+            self._sending = Session(_policy(keys.send, Policy.SSRC_ANY_OUTBOUND, profile))
+        if before is not None and old is not None and old.receive == keys.receive:
+            self._receiving = before._receiving
+        else:
+            self._receiving = Session(_policy(keys.receive, Policy.SSRC_ANY_INBOUND, profile))
 
     def protect(self, packet: bytes) -> bytes:
         """An RTP packet made secret."""
