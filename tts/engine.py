@@ -109,8 +109,12 @@ class TextRefused(SpeechError):
         "nothing-to-say": "the text holds nothing that can be spoken",
     }
 
-    def __init__(self, reason: Literal["empty", "too-long", "nothing-to-say"]) -> None:
-        super().__init__(self._WORDS[reason])
+    def __init__(
+        self,
+        reason: Literal["empty", "too-long", "nothing-to-say", "not-understood"],
+        words: str = "",
+    ) -> None:
+        super().__init__(words or self._WORDS.get(reason, reason))
         self.reason = reason
 
 

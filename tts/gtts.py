@@ -82,9 +82,7 @@ class GttsEngine:
         """Nothing of its own is open."""
 
     def _bodies(self, text: str, voice: Voice) -> list[bytes]:
-        request = self._library.gTTS(
-            text, lang=voice.id, lang_check=False, pre_processor_funcs=[]
-        )
+        request = self._library.gTTS(text, lang=voice.id, lang_check=False, pre_processor_funcs=[])
         return [body.encode() for body in request.get_bodies()]
 
     async def _fetch(self, body: bytes) -> bytes:

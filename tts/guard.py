@@ -24,7 +24,7 @@ _KEPT = re.compile(f"[{_LETTERS}0-9 ,.?!'-]+")
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9 .,?']")
 _REPEATED = re.compile(r"([,.?!'-])(?: ?\1)+")
 _SPACES = re.compile(" {2,}")
-_LONG_WORD = re.compile(r"([^ ]{%d})(?=[^ ])" % MAX_WORD_CHARS)
+_LONG_WORD = re.compile(rf"([^ ]{{{MAX_WORD_CHARS}}})(?=[^ ])")
 _SPOKEN = re.compile(f"[{_LETTERS}0-9]")
 _ALIKE = str.maketrans("\u2019\u2018\u02bc\u2013\u2014\u2212", "'''---")
 

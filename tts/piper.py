@@ -16,7 +16,7 @@ from tts.confine import Limits
 from tts.engine import Pcm, Voice
 from tts.pool import WorkerPool
 
-_LIMITS: Final = Limits(memory_bytes=6 << 30, cpu_s=60, open_files=64)
+_LIMITS: Final = Limits(memory_bytes=4 << 30, cpu_s=60, open_files=64)
 """The runtime of the model reserves far more addresses than it uses memory."""
 
 

@@ -11,4 +11,4 @@ from tts.wire import Head
 
 Answer = tuple[Head, bytes]
 Handler = Callable[[Head, bytes], Answer]
-"""Answers one request. Raises SpeechError with words of ours; of other errors only the type is told."""
+"""Answers one request. Raises SpeechError in our words; of other errors only the type is told."""

@@ -1,0 +1,274 @@
+"""What has been rendered once is not rendered again while it is young.
+
+Entries are files of a private folder, named by what they were made from; they hold what shops say
+to people, so they go after a time even when there is room. The folder may be shared with commands
+that run beside the server: an entry appears whole, by a rename, and may vanish at any time. A file
+is played only if its length, its digest and its own name agree.
+
+Nothing here is worth an fsync: what a crash loses is rendered again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import logging
+import os
+import secrets
+import struct
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+_log = logging.getLogger(__name__)
+
+_MAGIC: Final = b"SVGspk1\n"
+_HEADER: Final = struct.Struct("!8s32s32sI")
+"""Magic, key, SHA-256 of key and content, length of the content."""
+
+FALLBACK_BYTES: Final = 32 << 20
+"""What is kept in memory when the folder cannot be used."""
+
+_SUFFIX: Final = ".spoken"
+_KEY_CHARS: Final = 64
+_ORPHAN_S: Final = 3600.0
+_SWEEP_S: Final = 600.0
+_LOG_EVERY_S: Final = 60.0
+
+Render = Callable[[], Awaitable[bytes]]
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class _Entry:
+    size: int
+    expires: float
+    content: bytes | None
+    """Only in a cache without a folder."""
+
+
+class Cache:
+    """At most `max_bytes`, the least recently used going first, and nothing older than `ttl_s`.
+
+    `folder` None: in memory only. `clock` tells calendar time, since files outlive the process.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        *,
+        max_bytes: int = 1 << 30,
+        ttl_s: float = 86_400.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._ttl_s = ttl_s
+        self._clock = clock
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._bytes = 0
+        self._flights: dict[str, asyncio.Task[tuple[bytes, bool]]] = {}
+        self._threads = ThreadPoolExecutor(2, "speech-cache")
+        self._sweeper: asyncio.Task[None] | None = None
+        self._logged = float("-inf")
+
+    @property
+    def used_bytes(self) -> int:
+        """What the entries take."""
+        return self._bytes
+
+    async def start(self) -> None:
+        """Find what an earlier process left. A folder that cannot be used, or cannot be kept
+        private, is told to the log; a little is then kept in memory."""
+        if self._folder is not None:
+            found = await self._off_loop(_prepare, self._folder, self._clock())
+            if found is None:
+                self._folder = None
+                self._max_bytes = min(self._max_bytes, FALLBACK_BYTES)
+            for key, size, made in found or ():
+                self._remember(key, size, made + self._ttl_s, None)
+        await self._sweep()
+        await self._make_room()
+        self._sweeper = asyncio.create_task(self._sweep_for_ever())
+
+    async def close(self) -> None:
+        """Stop rendering; what is stored stays."""
+        tasks = [*self._flights.values(), *([self._sweeper] if self._sweeper else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._threads.shutdown(wait=True)
+
+    async def clear(self) -> None:
+        """Forget everything."""
+        await self._forget(list(self._entries))
+
+    async def find(self, key: str) -> bytes | None:
+        """What is stored under a key, 64 small hexadecimal digits."""
+        if len(key) != _KEY_CHARS or not set(key) <= set("0123456789abcdef"):
+            raise ValueError("a key is 64 hexadecimal digits")
+        entry = self._entries.get(key)
+        if entry is not None and entry.expires <= self._clock():
+            await self._forget([key])
+            return None
+        if entry is not None:
+            self._entries.move_to_end(key)
+        if self._folder is None:
+            return entry.content if entry else None
+        content, made = await self._off_loop(_read, self._path(key), key) or (None, 0.0)
+        if content is None or made + self._ttl_s <= self._clock():
+            await self._forget([key] if entry else [])
+            return None
+        if entry is None:  # another process made it
+            self._remember(key, len(content) + _HEADER.size, made + self._ttl_s, None)
+        return content
+
+    async def fetch(self, key: str, render: Render) -> tuple[bytes, bool]:
+        """What is stored, or what `render` makes, and whether it was stored.
+
+        However many ask for a key at a time, one looks and renders, and all have its result or its
+        error. Rendering goes on when those who asked went away.
+        """
+        if (flight := self._flights.get(key)) is None:
+            flight = asyncio.create_task(self._fly(key, render))
+            self._flights[key] = flight
+            flight.add_done_callback(lambda task: self._landed(key, task))
+        return await asyncio.shield(flight)
+
+    async def _fly(self, key: str, render: Render) -> tuple[bytes, bool]:
+        if (content := await self.find(key)) is not None:
+            return content, True
+        content = bytes(await render())
+        await self._store(key, content)
+        return content, False
+
+    def _landed(self, key: str, task: asyncio.Task[tuple[bytes, bool]]) -> None:
+        self._flights.pop(key, None)
+        if not task.cancelled():
+            task.exception()  # nobody may be left to look at it
+
+    async def _store(self, key: str, content: bytes) -> None:
+        size = len(content) + _HEADER.size
+        if size > self._max_bytes:
+            return
+        if self._folder is not None:
+            data = _HEADER.pack(_MAGIC, bytes.fromhex(key), _digest(key, content), len(content))
+            if not await self._off_loop(_write, self._path(key), data + content):
+                return
+        in_memory = content if self._folder is None else None
+        self._remember(key, size, self._clock() + self._ttl_s, in_memory)
+        await self._make_room()
+
+    def _remember(self, key: str, size: int, expires: float, content: bytes | None) -> None:
+        if (old := self._entries.pop(key, None)) is not None:
+            self._bytes -= old.size
+        self._entries[key] = _Entry(size, expires, content)
+        self._bytes += size
+
+    async def _make_room(self) -> None:
+        """Drop what was not used for longest until the rest fits."""
+        excess = self._bytes - self._max_bytes
+        dropped = []
+        for key, entry in self._entries.items():
+            if excess <= 0:
+                break
+            dropped.append(key)
+            excess -= entry.size
+        await self._forget(dropped)
+
+    async def _sweep(self) -> None:
+        """Drop what is too old."""
+        now = self._clock()
+        await self._forget([key for key, entry in self._entries.items() if entry.expires <= now])
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(min(_SWEEP_S, max(self._ttl_s / 4, 1.0)))
+            await self._sweep()
+
+    async def _forget(self, keys: list[str]) -> None:
+        for key in keys:
+            if (entry := self._entries.pop(key, None)) is not None:
+                self._bytes -= entry.size
+        if keys and self._folder is not None:
+            await self._off_loop(_delete, [self._path(key) for key in keys])
+
+    def _path(self, key: str) -> Path:
+        assert self._folder is not None  # noqa: S101
+        return self._folder / f"{key}{_SUFFIX}"
+
+    async def _off_loop(self, function: Callable[..., _T], *arguments: object) -> _T | None:
+        """Run what touches the disk in a thread; None if the disk refuses."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, lambda: function(*arguments))
+        except OSError as error:
+            if self._clock() - self._logged > _LOG_EVERY_S:
+                self._logged = self._clock()
+                _log.warning("speech.cache_unusable reason=%s", error.strerror)
+            return None
+
+
+def _prepare(folder: Path, now: float) -> list[tuple[str, int, float]]:
+    """Make the folder private, drop what was never finished; key, size and time of the rest,
+    oldest first."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, "the folder of the cache is someone else's")
+    folder.chmod(0o700)
+    found = []
+    with os.scandir(folder) as files:
+        for file in files:
+            key, suffix = os.path.splitext(file.name)
+            stat = file.stat(follow_symlinks=False)
+            if suffix == ".new" and now - stat.st_mtime > _ORPHAN_S:
+                _delete([Path(file.path)])
+            elif suffix == _SUFFIX and len(key) == _KEY_CHARS:
+                found.append((key, stat.st_size, stat.st_mtime))
+    return sorted(found, key=lambda each: each[2])
+
+
+def _read(path: Path, key: str) -> tuple[bytes | None, float]:
+    """The content of a file and when it was made; no content if it is not what its name says."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None, 0.0
+    with open(descriptor, "rb") as file:
+        made = os.fstat(descriptor).st_mtime
+        data = file.read()
+    if len(data) < _HEADER.size:
+        return None, made
+    magic, named, digest, length = _HEADER.unpack_from(data)
+    content = data[_HEADER.size :]
+    is_whole = magic == _MAGIC and named.hex() == key and length == len(content)
+    return (content if is_whole and digest == _digest(key, content) else None), made
+
+
+def _write(path: Path, data: bytes) -> bool:
+    """Put a file in place, whole."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_name(f"{secrets.token_hex(8)}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(data)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return True
+
+
+def _delete(paths: list[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def _digest(key: str, content: bytes) -> bytes:
+    return hashlib.sha256(bytes.fromhex(key) + content).digest()
