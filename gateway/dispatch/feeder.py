@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 import asyncpg
 
 from gateway.dispatch.flights import Fate, Flight, Flights, Outgoing
-from gateway.dispatch.outcomes import columns
 from gateway.dispatch.members import Grant
+from gateway.dispatch.outcomes import columns
 from gateway.dispatch.routes import Link, Member, Route, Routes, Serving, Way
 from gateway.dispatch.settle import Settler
 from gateway.errors import Fenced, StoreDown
@@ -89,11 +89,12 @@ class Feeder:
         self._serves = []
         for each in serves:
             route, member = each.route, old.pop(each.route.id, None)
-            if member is not None and (member.weight, member.standby) != (each.weight, each.standby):
+            part = each.weight, each.standby
+            if member is not None and (member.weight, member.standby) != part:
                 route.remove_link(member)
                 member = None
             if member is None:
-                member = route.add_link(self._way, each.weight, each.standby)
+                member = route.add_link(self._way, *part)
             route.has_link = True
             self._serves.append((route, member))
         for route_id, member in old.items():
@@ -172,11 +173,13 @@ class Feeder:
             connection: asyncpg.Connection,
         ) -> tuple[list[asyncpg.Record], set[_Sender]]:
             await connection.execute(SQL["lock_route"], route.id)
+            count = granted.count
             if granted.pinned:
-                name, what = "claim_pinned", (granted.count, *mine, granted.pinned)
+                sql = SQL["claim_pinned"]
+                rows = await connection.fetch(sql, route.id, count, *mine, granted.pinned)
             else:
-                name, what = "claim", (*positions, granted.count, *mine, granted.passed_over)
-            rows = await connection.fetch(SQL[name], route.id, *what)
+                where = *positions, count, *mine, granted.passed_over
+                rows = await connection.fetch(SQL["claim"], route.id, *where)
             return rows, await self._released(connection, rows)
 
         try:

@@ -59,7 +59,16 @@ class Way:
 class Member:
     """One link's part in one route, with the cursors of its claims there."""
 
-    __slots__ = ("cursors", "has_pinned", "late_since", "mark", "served", "standby", "way", "weight")
+    __slots__ = (
+        "cursors",
+        "has_pinned",
+        "late_since",
+        "mark",
+        "served",
+        "standby",
+        "way",
+        "weight",
+    )
 
     def __init__(self, way: Way, weight: int, standby: int) -> None:
         self.way = way
