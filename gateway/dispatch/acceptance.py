@@ -8,11 +8,12 @@ with the phone) is filled in by `settle_draft`, when the store has been asked.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from config.settings import LimitSettings, SmsSettings
+from gateway.dispatch.choosing import Routing
 from gateway.dispatch.request import Contact, SendRequest
 from gateway.dispatch.request_fields import read_fields, too_long
 from gateway.errors import Fault, Refusal
@@ -46,6 +47,8 @@ class Draft:
     reference_bits: Mapping[str, int]
     """By the name of the route: 8 or 16."""
     segments_max: int
+    routing: Routing | None = None
+    """How its route is chosen; None: by its sender alone."""
     verdict: Verdict | None = None
 
     @property
@@ -81,6 +84,8 @@ class Acceptance:
         self._limits = limits
         self._ids = ids
         self._reference_bits = reference_bits
+        self.routing: Routing | None = None
+        """How messages find their route; None where each takes its number's home."""
 
     def draft(self, shop: Shop, request: SendRequest, now_ms: int) -> Draft:
         """The message that the request asks for.
@@ -117,9 +122,12 @@ class Acceptance:
             send_at_ms=fields.send_at_ms,
             reference_bits=self._reference_bits,
             segments_max=self._sms.segments_max,
+            routing=self.routing,
         )
         if message.segments > 1:
             draft.send_from(number)
+        if self.routing is not None:
+            choose_route(draft, draft.alerts)
         return draft
 
 
@@ -171,6 +179,23 @@ def choose_sender(draft: Draft, known_number: str | None) -> None:
         for number in draft.shop.numbers:
             if number.number == known_number and number.number != draft.message.sender:
                 draft.send_from(number)
+
+
+def choose_route(draft: Draft, alerts: str | None) -> None:
+    """Let the settings' routes say which way the message goes, by what is known of it so far.
+
+    `alerts`: the contact's SMS Alerts field, folded. Raises Refusal as `Draft.send_from` does.
+    """
+    message, routing = draft.message, draft.routing
+    number = next((n for n in draft.shop.numbers if n.number == message.sender), None)
+    if routing is None or number is None:
+        return
+    name = routing.choose(
+        number.number, number.route_name, message.target, message.category, alerts or ""
+    )
+    id_ = number.route if name is None else routing.ids[name]
+    if id_ != message.route:
+        draft.send_from(replace(number, route=id_, route_name=name or number.route_name))
 
 
 def settle_draft(

@@ -18,7 +18,13 @@ from itertools import islice
 import asyncpg
 import msgspec
 
-from gateway.dispatch.acceptance import Draft, answer, choose_sender, settle_draft
+from gateway.dispatch.acceptance import (
+    Draft,
+    answer,
+    choose_route,
+    choose_sender,
+    settle_draft,
+)
 from gateway.dispatch.flights import Flights
 from gateway.dispatch.group import (
     Accepted,
@@ -316,10 +322,13 @@ class Intake:
             if draft.alerts is not None:
                 said[whom] = draft.alerts
             try:
+                alerts = said.get(whom, known["sms_alerts"] if known else None)
                 choose_sender(draft, known["number"] if known else None)
+                if draft.routing is not None and draft.needs_contact:
+                    choose_route(draft, alerts if draft.alerts is None else draft.alerts)
                 settle_draft(
                     draft,
-                    said.get(whom, known["sms_alerts"] if known else None),
+                    alerts,
                     None,
                     has_link=self._routes.get(message.route).is_served,
                     now_ms=now_ms,
