@@ -132,6 +132,9 @@ class AcceptedLink(BoundLink):
     async def run(self) -> None:
         """Until drained; sessions come by themselves."""
         self.cap.start()
+        if self.is_stopped:
+            for bind in self.binds:
+                bind.show("stopped")
         await self._ended.wait()
 
     async def stop(self) -> None:

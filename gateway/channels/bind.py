@@ -322,6 +322,7 @@ class SmppBind:
         """A session has its connection."""
         half.connection = connection
         self.halves[half.kind] = half
+        self.link.tap(self, half)
 
     def on_bound(self, half: Half) -> None:
         """A session stands."""

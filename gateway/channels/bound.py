@@ -6,16 +6,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
 from config.settings import LinkSettings
-from gateway.channels.bind import SmppBind
+from gateway.channels.bind import Half, SmppBind
 from gateway.channels.caps import DailyCap
 from gateway.channels.dispositions import Treatments
 from gateway.channels.link import LinkState, Services, Standing
 from gateway.channels.pacing import IN_HAND_S, Bucket, Suspension, Throttle
 from gateway.channels.states import Report
+from gateway.channels.trace import Trace
 from gateway.dispatch.flights import Outgoing
 from protocols.smpp import BindKind
 
@@ -25,7 +27,7 @@ DRAIN_S = 5.0
 """How long a link that is stopped, rebuilt or removed waits for answers that are due."""
 
 
-class BoundLink:
+class BoundLink(ABC):
     """A link of one or more binds. A subclass opens them, or is given them."""
 
     kinds: tuple[BindKind, ...] = (BindKind.TRANSCEIVER,)
@@ -53,6 +55,7 @@ class BoundLink:
         self.bucket = Bucket(settings.rate, self._loop.time())
         self.throttle = Throttle(settings.window)
         self.suspension = Suspension(settings.suspend_min_s, settings.suspend_max_s)
+        self.trace: Trace | None = None
         self._throttle_error = ""
         self._sessions = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -191,6 +194,18 @@ class BoundLink:
         name = f"link {self.name}"
         return name if self.settings.binds == 1 else f"{name} bind {index + 1}"
 
+    @abstractmethod
+    async def run(self) -> None:
+        """Live until drained."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Rest until `start`: an operator wants it."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """End the rest."""
+
     async def drain(self, deadline: float) -> None:
         """Send nothing more, wait for the answers that are due until `deadline` (loop time), and
         unbind.
@@ -211,6 +226,23 @@ class BoundLink:
             for bind in self.binds
             if bind.state.state != "standby"
         ]
+
+    def show_to(self, trace: Trace) -> None:
+        """Let an operator see what passes on all binds, those to come included."""
+        self.trace = trace
+        for bind in self.binds:
+            for half in bind.halves.values():
+                self.tap(bind, half)
+
+    def tap(self, bind: SmppBind, half: Half) -> None:
+        """Show what passes on a session, while anybody wants to see it."""
+        if self.trace is None or half.connection is None:
+            return
+        if self.trace.is_over:
+            self.trace = None
+            return
+        kind = "" if half.kind is BindKind.TRANSCEIVER else f" {half.kind.name.lower()}"
+        self.trace.tap(f"bind {bind.index + 1}{kind}", half.connection)
 
     def _figures_of(self, bind: SmppBind) -> dict[str, Any]:
         session = bind.session

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from typing import TYPE_CHECKING
 
 from gateway.channels.bind import Half, SmppBind
@@ -86,7 +87,11 @@ class Dialler:
         link, settings = self._link, self._link.settings
         if self._bind.session is None:
             self._bind.show("connecting")
-        timers = Timers(response_s=settings.response_s, enquire_s=settings.enquire_s)
+        timers = Timers(
+            response_s=settings.response_s,
+            enquire_s=settings.enquire_s,
+            inactivity_s=settings.inactivity_s or None,
+        )
         session = Session(Role.ESME, window=settings.window, timers=timers)
         half = Half(self._bind, self._kind, session, link.next_session())
         where = f"{settings.host}:{settings.port}"
@@ -97,9 +102,15 @@ class Dialler:
                 session,
                 half.on_events,
                 on_writable=self._bind.pump,
+                ssl=link.tls.context(),
+                server_hostname=link.tls.server_name,
             )
         except TlsFault as error:
             return str(error), 0.0
+        except ssl.SSLCertVerificationError as error:
+            return f"the certificate of {where} is not accepted: {error.verify_message}", 0.0
+        except ssl.SSLError as error:
+            return f"no TLS with {where}: {error.reason or error}", 0.0
         except (OSError, TimeoutError, ValueError) as error:
             # ValueError: a host that no name server could be asked for, such as `a..example`.
             return f"no connection to {where}: {error or 'no answer'}", 0.0

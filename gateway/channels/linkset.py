@@ -12,21 +12,20 @@ from config.settings import LimitSettings, LinkSettings, MailSettings
 from gateway.channels.accepted import AcceptedLink
 from gateway.channels.bound import BoundLink
 from gateway.channels.caps import DailyCap
+from gateway.channels.control import LinkControl
 from gateway.channels.link import Services, TakesReceipts, TakesTexts
 from gateway.channels.mail import MailLink
 from gateway.channels.pacing import DialPace
 from gateway.channels.smpp import SmppLink
 from gateway.dispatch.feeder import Feeder
 from gateway.dispatch.flights import Flights
-from gateway.dispatch.routes import Route, Routes, Serving
+from gateway.dispatch.network import MAIL, Network
+from gateway.dispatch.routes import Routes
 from gateway.dispatch.settle import Settler
 from gateway.ids import IdSource
 from gateway.store.database import Database, HotConnection
 from gateway.store.directory import Directory
 from gateway.store.nodes import Node
-
-MAIL = "mail"
-"""The name of the operator's mail account as a link and as a route."""
 
 AnyLink = SmppLink | AcceptedLink | MailLink
 Spawn = Callable[[str, Callable[[], Coroutine[Any, Any, None]]], asyncio.Task[None]]
@@ -68,16 +67,15 @@ class LinkSet:
         limits: LimitSettings,
         spawn: Spawn,
         *,
-        link_ids: dict[str, int],
-        route_ids: dict[str, int],
+        network: Network,
     ) -> None:
-        """`link_ids` and `route_ids` are looked at when a link is added."""
+        """`network` is looked at when a link is added."""
         self._dispatch = dispatch
         self._spawn = spawn
-        self._link_ids = link_ids
-        self._route_ids = route_ids
+        self._network = network
         self._running: dict[str, _Running] = {}
         self._fed = 0
+        self.control = LinkControl(dispatch.database, self.get)
         self._limits = limits
         self._services = Services(
             settler=dispatch.settler,
@@ -107,7 +105,7 @@ class LinkSet:
 
     def add(self, settings: LinkSettings) -> None:
         """Build and run an SMPP link. The loop has to run."""
-        id_ = self._link_ids[settings.name]
+        id_ = self._network.link_ids[settings.name]
         dispatch, node = self._dispatch, self._dispatch.node
         cap = None
         if settings.daily_cap:
@@ -129,6 +127,7 @@ class LinkSet:
                 lambda index: node.bind_lease(id_, index, settings.binds),
                 cap,
             )
+        link.is_stopped = settings.name in self.control.stopped
         self._run(link)
 
     def add_mail(self, settings: MailSettings) -> None:
@@ -136,7 +135,7 @@ class LinkSet:
         link = MailLink(
             settings,
             self._limits,
-            self._link_ids[MAIL],
+            self._network.link_ids[MAIL],
             database=self._dispatch.database,
             settler=self._dispatch.settler,
             wall=time.time,
@@ -154,7 +153,7 @@ class LinkSet:
         dispatch = self._dispatch
         feeder = Feeder(
             link,
-            [Serving(self._route(link.name))],
+            self._network.serves(link.name),
             connection=dispatch.claims[self._fed % len(dispatch.claims)],
             directory=dispatch.directory,
             ids=dispatch.ids,
@@ -170,9 +169,6 @@ class LinkSet:
         self._fed += 1
         link.on_room = feeder.wake
         return feeder
-
-    def _route(self, name: str) -> Route:
-        return self._dispatch.routes.get(self._route_ids[name])
 
     # Ending --------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from gateway.channels.bound import DRAIN_S, BoundLink
 from gateway.channels.caps import DailyCap
 from gateway.channels.dialling import Dialler
 from gateway.channels.link import Lease, Services
+from gateway.channels.tls import TlsFiles
 from protocols.smpp import BindKind
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class SmppLink(BoundLink):
         """`lease` makes the lease of the bind of an index."""
         super().__init__(settings, id_, services, cap)
         self.kinds = _KINDS[settings.bind]
+        self.tls = TlsFiles(settings)
         self.binds = [SmppBind(self, index, lease(index)) for index in range(settings.binds)]
         for bind in self.binds:
             bind.lease.on_surplus = partial(self._give_up, bind)
@@ -52,6 +54,8 @@ class SmppLink(BoundLink):
         while not self.is_ending:
             self._changed.clear()
             if self.is_stopped:
+                for bind in self.binds:
+                    bind.show("stopped")
                 await self._changed.wait()
                 continue
             await asyncio.gather(*(self._keep(bind) for bind in self.binds))

@@ -24,6 +24,7 @@ COMMANDS = (
     "esme",
     "health",
     "key",
+    "link",
     "message",
     "migrate",
     "number",
