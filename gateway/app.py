@@ -19,12 +19,13 @@ import asyncpg
 from config.settings import Settings
 from gateway.api.context import ApiContext
 from gateway.api.server import ApiServer
-from gateway.channels.linkset import MAIL, Dispatch, LinkSet
+from gateway.channels.linkset import Dispatch, LinkSet
 from gateway.channels.states import LinkStates
 from gateway.dispatch.acceptance import Acceptance
 from gateway.dispatch.depths import Depths
 from gateway.dispatch.flights import Flights
 from gateway.dispatch.intake import Intake
+from gateway.dispatch.network import MAIL, Network
 from gateway.dispatch.notify import Notifier
 from gateway.dispatch.receipts import Receipts
 from gateway.dispatch.recovery import Recovery
@@ -91,6 +92,7 @@ class Gateway:
         self._routes = await self._load_routes()
         self._build_dispatch()
         self._build_links()
+        await self._links.control.read()
         self._start_tasks()
         if "api" in self.roles:
             self._api = ApiServer(self._api_context())
@@ -104,28 +106,14 @@ class Gateway:
         return HotConnection(self._database, name)
 
     async def _load_routes(self) -> Routes:
-        """The routes of the store, with their virtual times. One route a link, of the same name."""
-        dispatch, nodes = load("dispatch"), load("nodes")
+        """The routes of the store, with their virtual times, and what the settings say of them."""
+        dispatch = load("dispatch")
         times = await self._database.fetch(dispatch["read_virtual_times"])
         routes = Routes((row["route"], row["lane"], row["rank"]) for row in times)
-        self._link_ids: dict[str, int] = {}
-        self._route_ids: dict[str, int] = {}
-        ways: list[tuple[str, str, bool]] = [
-            (link.name, link.kind, link.registered_delivery) for link in self.settings.links
-        ]
-        if self.settings.mail.is_on:
-            ways.append((MAIL, MAIL, False))
-        for name, kind, has_receipts in ways:
-            rows = await self._database.fetch(nodes["put_link"], name, kind, has_receipts)
-            self._link_ids[name] = rows[0]["id"]
-            self._route_ids[name] = (await self._database.fetch(nodes["put_route"], name, kind))[0][
-                "id"
-            ]
-        self._link_names = {id_: name for name, id_ in self._link_ids.items()}
+        self._network = Network(routes)
+        await self._network.load(self._database, self.settings)
         for row in await self._database.fetch(dispatch["poll_routes"]):
-            route = routes.get(row["id"], row["name"])
-            route.has_link = row["name"] in self._route_ids
-            route.is_served_elsewhere = row["is_served"]
+            routes.get(row["id"], row["name"]).is_served_elsewhere = row["is_served"]
         for row in await self._database.fetch(load("depths")["last_ranks"]):
             routes.get(row["route"]).ranker.waits(row["rank"], row["shop"])
         return routes
@@ -177,8 +165,9 @@ class Gateway:
             settings.sms,
             settings.limits,
             self._ids,
-            {link.name: link.reference_bits for link in settings.links},
+            self._network.reference_bits,
         )
+        self._acceptance.routing = self._network.routing
         self._intake = Intake(
             self._hot("intake"),
             self._ids,
@@ -200,7 +189,7 @@ class Gateway:
             self._directory,
             self._ids,
             self._routes,
-            mail_route=self._route_ids.get(MAIL),
+            mail_route=self._network.route_ids.get(MAIL),
             clock=asyncio.get_running_loop().time,
             may_write=self._node.may_write,
             on_queued=self._notifier.queued,
@@ -223,12 +212,11 @@ class Gateway:
             ),
             self.settings.limits,
             self._spawn,
-            link_ids=self._link_ids,
-            route_ids=self._route_ids,
+            network=self._network,
         )
 
     def _count_segments(self, link: int, state: State, count: int) -> None:
-        self._metrics.segments(self._link_names.get(link, "other"), state, count)
+        self._metrics.segments(self._network.link_names.get(link, "other"), state, count)
 
     def _count_text(self, _link: int, outcome: str) -> None:
         if outcome in ("reply", "unrouted"):
@@ -289,6 +277,7 @@ class Gateway:
             ("notifier", self._notifier.run),
             ("depths", self._depths.run),
             ("link states", LinkStates(self._database, self._links, self._node.id).run),
+            ("link control", self._links.control.run),
         ]
         for name, run in parts:
             self._spawn(name, run)

@@ -24,6 +24,8 @@ class Network:
         self.route_ids: dict[str, int] = {}
         """By name; the names of earlier settings stay known."""
         self.link_names: dict[int, str] = {}
+        self.reference_bits: dict[str, int] = {}
+        """By route: 16 where the segments of any of its links carry so wide a reference, else 8."""
         self.routing: Routing | None = None
         """How messages find their route; None where each takes its number's home."""
         self._routes = routes
@@ -49,6 +51,10 @@ class Network:
             route.has_link = route.id in served
         self._serves = serves
         self._links_of = {r.name: tuple(link.link for link in r.members) for r in routes}
+        wide = {link.name for link in settings.links if link.long_texts == "udh16"}
+        self.reference_bits.update(
+            (name, 16 if wide & set(links) else 8) for name, links in self._links_of.items()
+        )
         self.routing = Routing(routes, self.route_ids) if settings.routes else None
 
     async def _put_links(self, database: Database, settings: Settings) -> None:
