@@ -174,6 +174,11 @@ def _decode(payload: bytes, data_coding: int) -> str:
     return decode_septets(payload)
 
 
+def is_septets(data_coding: int) -> bool:
+    """Whether `decode` takes this data_coding as septets of the GSM alphabet."""
+    return not (_is_ucs2(data_coding) or data_coding in _CHARSETS or _is_binary(data_coding))
+
+
 def _is_ucs2(data_coding: int) -> bool:
     # 1110xxxx: message waiting, stored, text in UCS-2 (TS 23.038 §4).
     return data_coding == 0x08 or data_coding & 0xF0 == 0xE0

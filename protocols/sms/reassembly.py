@@ -15,13 +15,15 @@ from enum import IntEnum
 from itertools import groupby
 from typing import Final
 
-from protocols.sms import gsm7, udh
+from protocols.sms import gsm7, national, septets, udh
 from protocols.sms.segment import ESM_CLASS_UDHI
 
 TAG_SAR_MSG_REF_NUM: Final = 0x020C
 TAG_SAR_TOTAL_SEGMENTS: Final = 0x020E
 TAG_SAR_SEGMENT_SEQNUM: Final = 0x020F
 TAG_MESSAGE_PAYLOAD: Final = 0x0424
+
+_UCS2: Final = 0x08
 
 GAP: Final = "[…]"
 """What stands in a joined text where parts are missing."""
@@ -77,20 +79,36 @@ def user_data(short_message: bytes, tlvs: Sequence[tuple[int, bytes]]) -> bytes:
 
 
 def read(
-    short_message: bytes, esm_class: int, data_coding: int, tlvs: Sequence[tuple[int, bytes]] = ()
+    short_message: bytes,
+    esm_class: int,
+    data_coding: int,
+    tlvs: Sequence[tuple[int, bytes]] = (),
+    *,
+    is_packed: bool = False,
 ) -> Part:
     """Read one deliver_sm's fields as a part of a text; never raises.
 
     A header goes before the SAR parameters. Marks that make no sense (total 0, number 0 or
-    beyond total) are ignored: then the part is a text of its own.
+    beyond total) are ignored: then the part is a text of its own. With `is_packed` septets come
+    packed into octets. Septets of national language tables (TS 23.038 section 6.2.1.2) become
+    UCS-2 here, since only this part's own header tells the language.
     """
     text_bytes = user_data(short_message, tlvs)
-    if esm_class & ESM_CLASS_UDHI:
-        header = udh.parse(text_bytes)
+    header = udh.parse(text_bytes) if esm_class & ESM_CLASS_UDHI else None
+    header_bytes = 0
+    if header is not None:
+        header_bytes = len(text_bytes) - len(header.body)
         text_bytes = header.body
-        if mark := header.concatenation:
-            scheme = Scheme.UDH_16_BIT if mark.reference_bits == 16 else Scheme.UDH_8_BIT
-            return _part(scheme, mark.reference, mark.total, mark.number, text_bytes, data_coding)
+    if gsm7.is_septets(data_coding):
+        if is_packed:
+            text_bytes = septets.unpack(text_bytes, septets.fill_bits(header_bytes))
+        locking, single = national.announced(header.elements) if header else (None, None)
+        if locking is not None or single is not None:
+            text = national.decode(text_bytes, locking, single)
+            text_bytes, data_coding = text.encode("utf-16-be"), _UCS2
+    if header is not None and (mark := header.concatenation):
+        scheme = Scheme.UDH_16_BIT if mark.reference_bits == 16 else Scheme.UDH_8_BIT
+        return _part(scheme, mark.reference, mark.total, mark.number, text_bytes, data_coding)
     reference, total, number = (
         _small_integer(_tlv(tlvs, tag))
         for tag in (TAG_SAR_MSG_REF_NUM, TAG_SAR_TOTAL_SEGMENTS, TAG_SAR_SEGMENT_SEQNUM)

@@ -62,12 +62,12 @@ def segments(
         octets = gsm7.encode(text)
         if len(octets) <= SINGLE_SEPTETS:
             return [Segment(octets, False)]
-        parts = _septet_parts(octets, _PART_SEPTETS[reference_bits])
+        parts = septet_parts(octets, _PART_SEPTETS[reference_bits])
     else:
         octets = gsm7.encode_ucs2(text)
         if len(octets) <= SINGLE_UCS2_BYTES:
             return [Segment(octets, False)]
-        parts = _ucs2_parts(octets, _PART_UCS2_UNITS[reference_bits])
+        parts = ucs2_parts(octets, _PART_UCS2_UNITS[reference_bits])
     total = len(parts)
     if total > MAX_SEGMENTS:
         raise LocalProtocolError(f"the text takes {total} segments; at most {MAX_SEGMENTS} can be")
@@ -86,14 +86,15 @@ def count(text: str, encoding: Encoding, reference_bits: ReferenceBits = 8) -> i
         octets = gsm7.encode(text)
         if len(octets) <= SINGLE_SEPTETS:
             return 1
-        return len(_septet_parts(octets, _PART_SEPTETS[reference_bits]))
+        return len(septet_parts(octets, _PART_SEPTETS[reference_bits]))
     octets = gsm7.encode_ucs2(text)
     if len(octets) <= SINGLE_UCS2_BYTES:
         return 1
-    return len(_ucs2_parts(octets, _PART_UCS2_UNITS[reference_bits]))
+    return len(ucs2_parts(octets, _PART_UCS2_UNITS[reference_bits]))
 
 
-def _septet_parts(octets: bytes, size: int) -> list[bytes]:
+def septet_parts(octets: bytes, size: int) -> list[bytes]:
+    """Cut unpacked septets into parts of at most `size`, never within an escape pair or CR LF."""
     parts = []
     start = 0
     while start < len(octets):
@@ -111,7 +112,9 @@ def _is_pair_at(octets: bytes, cut: int) -> bool:
     return before == gsm7.ESCAPE or (before == _CR and octets[cut] == _LF)
 
 
-def _ucs2_parts(octets: bytes, units: int) -> list[bytes]:
+def ucs2_parts(octets: bytes, units: int) -> list[bytes]:
+    """Cut UTF-16 into parts of at most `units` code units, never within a grapheme cluster that
+    could be spared."""
     text = octets.decode("utf-16-be")
     parts = []
     start = 0
