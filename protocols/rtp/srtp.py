@@ -34,7 +34,9 @@ class SrtpContext:
             raise LocalProtocolError(f"no keys for the suite {keys.suite!r}")
         profile = SUITES[keys.suite]
         old = before._keys if before is not None and before._keys.suite == keys.suite else None
-        self._keys = keys
+        self._keys: SrtpKeys = keys
+        self._sending: Session
+        self._receiving: Session
         if before is not None and old is not None and old.send == keys.send:
             self._sending = before._sending
         else:
