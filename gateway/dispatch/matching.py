@@ -15,6 +15,7 @@ import asyncpg
 
 from gateway.dispatch.early import Early
 from gateway.dispatch.outcomes import columns
+from gateway.dispatch.recent import Sent
 from gateway.ids import IdSource, wall_ms
 from gateway.model import FINAL, FINAL_EVENTS, EventKind, State, fold
 from gateway.store.database import HotConnection
@@ -23,7 +24,6 @@ from gateway.store.queries import load
 SQL = load("receipts")
 DISPATCH = load("dispatch")
 
-_SHORTEST_NUMBER = 7
 _OPEN = (State.SUBMITTED, State.IN_DOUBT)
 
 Key = tuple[int, int]
@@ -73,16 +73,16 @@ class Matching:
 
     # Matching -------------------------------------------------------------------------------------
 
-    def matched(self, item: Item, row: asyncpg.Record) -> None:
+    def matched(self, item: Item, sent: Sent) -> None:
         """The receipt is for this segment. The first final one holds; a later other is an event."""
-        key = (row["id"], row["segment"])
-        now_state = self._states.get(key, row["state"])
+        key = (sent.id, sent.segment)
+        now_state = self._states.get(key, sent.state)
         if item.early is not None:
             self.dropped.append(item.early)
         if item.state == 0 or (now_state not in _OPEN and item.state != now_state):
-            self._ignored(item, key, row["shop"])
+            self._ignored(item, key, sent.shop)
         elif now_state in _OPEN:
-            self._settle(item, key, row["shop"], row["segments"])
+            self._settle(item, key, sent.shop, sent.segments)
 
     def doubt_resolved(self, item: Item, early: Early, row: asyncpg.Record) -> None:
         """The receipt, whose id nobody knows, settles this segment in doubt."""
@@ -220,23 +220,6 @@ class Matching:
     ) -> tuple[Any, ...]:
         detail = None if state is State.DELIVERED else json.dumps({"word": word})
         return (id_, self.ids.next(), shop, FINAL_EVENTS[state], segment, now_ms, detail)
-
-
-def newest(rows: Iterable[asyncpg.Record], phone: str) -> asyncpg.Record | None:
-    """The newest of the segments that were sent to this phone."""
-    fitting = [row for row in rows if is_same_phone(row["target"], phone)]
-    return max(fitting, key=lambda row: (row["id"], row["segment"]), default=None)
-
-
-def is_same_phone(target: str, digits: str) -> bool:
-    """Whether a receipt's destination can be the target, written in full or in national form.
-
-    One with fewer than 7 digits says nothing and matches: the carrier's id then decides alone.
-    """
-    if len(digits) < _SHORTEST_NUMBER:
-        return True
-    full = target.removeprefix("+")
-    return full.endswith(digits) or digits.endswith(full)
 
 
 def _reason(item: Item) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncpg
 
+from gateway.dispatch.recent import Sent
 from gateway.store.database import HotConnection
 from gateway.store.queries import load
 
@@ -32,6 +33,8 @@ class Outcomes:
     """Flights all of whose messages are answered for."""
     left: list[tuple[int, int]] = field(default_factory=list)
     """Flight and message, of those that go to queue, later or hold."""
+    sent: list[tuple[int, str, Sent]] = field(default_factory=list)
+    """Link, carrier's id and segment of what carriers took; its status row is above."""
     presents: list[tuple[int, int, int]] = field(default_factory=list)
     """Route, lane and the rank last claimed."""
 

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable
 import asyncpg
 
 from gateway.dispatch.early import Early, EarlyReceipts
-from gateway.dispatch.matching import SQL, Item, Matching, newest
+from gateway.dispatch.matching import SQL, Item, Matching
 from gateway.dispatch.outcomes import columns
+from gateway.dispatch.recent import RecentIds, Sent, newest
 from gateway.errors import Fenced, StoreDown
 from gateway.ids import IdSource
 from gateway.model import State
@@ -60,6 +61,7 @@ class Receipts:
         self._connection = connection
         self._ids = ids
         self._early = EarlyReceipts(early_per_link)
+        self._recent = RecentIds()
         self._may_write = may_write
         self._on_final = on_final
         self._on_unmatched = on_unmatched
@@ -92,10 +94,13 @@ class Receipts:
         )
         self._wake.set()
 
-    def carrier_ids(self, pairs: Iterable[tuple[int, str]]) -> None:
-        """These ids (link, id) were just committed: receipts may have waited for them."""
+    def carrier_ids(self, committed: Iterable[tuple[int, str, Sent]]) -> None:
+        """These segments were just committed, by link and id: receipts may have waited for them."""
+        add = self._recent.add
+        for link, carrier, sent in committed:
+            add(link, carrier, sent)
         if len(self._early):
-            for link, carrier in pairs:
+            for link, carrier, _ in committed:
                 self._try_again(self._early.waiting_for(link, carrier))
 
     async def load(self, link: int) -> None:
@@ -213,10 +218,9 @@ class Receipts:
     async def _handle(self, link: int, batch: list[Item]) -> None:
         """Match and commit a batch."""
         matching = Matching(self._ids)
-        for item, rows in zip(batch, await self._find(link, batch), strict=True):
-            row = newest(rows, item.phone)
-            if row is not None:
-                matching.matched(item, row)
+        for item, sent in zip(batch, await self._find(link, batch), strict=True):
+            if sent is not None:
+                matching.matched(item, sent)
             elif not await self._resolve_doubt(item, matching):
                 matching.unmatched(item)
         matching.bound(self._early.per_link)
@@ -226,16 +230,25 @@ class Receipts:
             counts = await matching.commit(self._connection)
             for state, count in counts.items():
                 self._on_final(link, state, count)
-        self._remember(matching)
+        self._remember(link, batch, matching)
 
-    async def _find(self, link: int, batch: list[Item]) -> list[list[asyncpg.Record]]:
-        """The segments that each receipt may be for."""
-        known = [(n, form) for n, item in enumerate(batch) for form in item.forms]
-        found: list[list[asyncpg.Record]] = [[] for _ in batch]
-        if known:
-            numbers, forms = columns(known)
-            for row in await self._connection.fetch(SQL["find_sent"], link, numbers, forms):
-                found[row["n"]].append(row)
+    async def _find(self, link: int, batch: list[Item]) -> list[Sent | None]:
+        """The segment that each receipt is for: from memory, or the store if it is not there."""
+        found = [self._recent.find(link, item.forms, item.phone) for item in batch]
+        known = [
+            (n, form)
+            for n, item in enumerate(batch)
+            if found[n] is None
+            for form in item.forms
+        ]
+        if not known:
+            return found
+        numbers, forms = columns(known)
+        candidates: dict[int, list[Sent]] = {}
+        for n, *sent in await self._connection.fetch(SQL["find_sent"], link, numbers, forms):
+            candidates.setdefault(n, []).append(Sent(*sent))
+        for n, segments in candidates.items():
+            found[n] = newest(segments, batch[n].phone)
         return found
 
     async def _resolve_doubt(self, item: Item, matching: Matching) -> bool:
@@ -256,8 +269,11 @@ class Receipts:
         matching.doubt_resolved(item, early, oldest)
         return True
 
-    def _remember(self, matching: Matching) -> None:
-        """Bring the memory of early receipts in line with what was committed."""
+    def _remember(self, link: int, batch: list[Item], matching: Matching) -> None:
+        """Bring what is kept in memory in line with what was committed."""
+        for item in batch:
+            if item.state:
+                self._recent.forget(link, item.forms)
         for early in matching.dropped:
             self._early.remove(early)
         now = asyncio.get_running_loop().time()

@@ -17,6 +17,7 @@ from typing import Any
 
 from gateway.dispatch.flights import Fate, Flights, Outgoing
 from gateway.dispatch.outcomes import Outcomes, write
+from gateway.dispatch.recent import Sent
 from gateway.dispatch.routes import Routes
 from gateway.errors import Fenced, StoreDown
 from gateway.ids import IdSource, wall_ms
@@ -45,11 +46,11 @@ class Settler:
         routes: Routes,
         *,
         may_write: Callable[[], bool] = lambda: True,
-        on_carrier_ids: Callable[[Iterable[tuple[int, str]]], None] = lambda _: None,
+        on_carrier_ids: Callable[[Iterable[tuple[int, str, Sent]]], None] = lambda _: None,
         on_states: Callable[[int, State, int], None] = lambda link, state, count: None,
     ) -> None:
-        """`may_write`: whether this node holds its lease. `on_carrier_ids` gets (link, carrier id)
-        of what was committed, `on_states` how many segments of a link came to a state.
+        """`may_write`: whether this node holds its lease. `on_carrier_ids` gets link, carrier id
+        and segment of what was committed, `on_states` how many segments of a link came to a state.
         """
         self._connection = connection
         self._ids = ids
@@ -69,6 +70,11 @@ class Settler:
         """The peer accepted a segment under this id."""
         known_as = storable(carrier) if carrier else None
         self._status(message, segment, link, State.SUBMITTED, carrier=known_as)
+        if known_as is not None:
+            sent = Sent(
+                message.id, segment, State.SUBMITTED, message.target, message.shop, message.segments
+            )
+            self._outcomes.sent.append((link, known_as, sent))
         if message.segments > 1:
             message.pin = link
         self._answered(message)
@@ -282,6 +288,5 @@ class Settler:
         for (link, state), count in Counter((row[2], row[3]) for row in outcomes.status).items():
             if link is not None:
                 self._on_states(link, State(state), count)
-        carriers = [(row[2], row[7]) for row in outcomes.status if row[7] is not None]
-        if carriers:
-            self._on_carrier_ids(carriers)
+        if outcomes.sent:
+            self._on_carrier_ids(outcomes.sent)

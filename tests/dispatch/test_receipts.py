@@ -10,6 +10,7 @@ import pytest
 
 from gateway.dispatch import receipts
 from gateway.dispatch.early import RETRIES_S
+from gateway.dispatch.recent import RecentIds, Sent
 from gateway.errors import StoreDown
 from gateway.model import Cause, EventKind, State
 from gateway.store.embedded import ConnectParameters
@@ -21,6 +22,13 @@ from tests.dispatch.stage import Stage, stage
 PHONE = "12125550123"
 LONG = "Your gown is ready for pickup. " * 12
 DELIVERED, UNDELIVERABLE = ReceiptState.DELIVERED, ReceiptState.UNDELIVERABLE
+
+
+@pytest.fixture(autouse=True, params=["memory", "store"])
+def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All holds whether segments are found in memory or, as after a restart, in the store."""
+    if request.param == "store":
+        monkeypatch.setattr(RecentIds, "find", lambda *_: None)
 
 
 class Carrier:
@@ -341,7 +349,8 @@ async def test_another_process_takes_up_what_was_stored(database: ConnectParamet
             assert len(await heir.rows("SELECT id FROM early_receipt")) == 5
             heir.start(heir.receipts.run)
             await heir.rows("INSERT INTO status VALUES ($1, 0, 1, 4, 1, 1, NULL, 'c1')", id_)
-            heir.receipts.carrier_ids([(1, "c1")])
+            sent = Sent(id_, 0, State.SUBMITTED, PHONE, 1, 1)
+            heir.receipts.carrier_ids([(1, "c1", sent)])
             await heir.until(lambda: _is_delivered(heir, id_))
         await node.rows("DELETE FROM flight")
 
