@@ -17,7 +17,13 @@ from protocols.sms.reassembly import (
     TAG_SAR_SEGMENT_SEQNUM,
     TAG_SAR_TOTAL_SEGMENTS,
 )
-from protocols.sms.segment import ESM_CLASS_UDHI, MAX_SEGMENTS, septet_parts, ucs2_parts
+from protocols.sms.segment import (
+    ESM_CLASS_UDHI,
+    MAX_SEGMENTS,
+    SINGLE_SEPTETS,
+    septet_parts,
+    ucs2_parts,
+)
 
 _SEGMENT_BYTES: Final = 140
 _MARK_BYTES: Final = {Long.UDH8: 5, Long.UDH16: 6, Long.SAR: 6, Long.PAYLOAD: 5}
@@ -83,6 +89,11 @@ def compose(
     plan for this text made before, to spare making it again. Raises LocalProtocolError for more
     than 255 segments.
     """
+    is_usual = chosen is None and dialect.gsm is not None and not dialect.is_packed
+    if is_usual and gsm7.is_encodable(text):
+        octets = gsm7.encode(text)
+        if len(octets) <= SINGLE_SEPTETS:
+            return [Piece(octets, 0, dialect.gsm or 0, ())]
     if chosen is None:
         way, cut = _best(text, dialect)
     else:
