@@ -146,7 +146,7 @@ SELECT count(*) FROM esme_part
 -- name: stale_texts
 -- Long texts that nothing came for since $1: their parts were acknowledged, so the ESME is told. Those that became messages
 -- are only forgotten.
-SELECT p.text, min(p.esme) AS esme, array_agg(p.wanted ORDER BY p.part) AS wanted, min(p.source) AS source,
+SELECT p.text, min(p.esme) AS esme, min(p.total) AS total, array_agg(p.part) AS parts, array_agg(p.wanted) AS wanted, min(p.source) AS source,
        min(p.dest) AS dest, min(p.addresses) AS addresses,
        EXISTS (SELECT FROM message m WHERE m.id = p.text) AS is_message
 FROM esme_part p
