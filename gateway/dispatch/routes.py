@@ -146,15 +146,11 @@ class Route:
             member.has_pinned = False
             return []
         member.mark = self._queued
-        member.served += granted.count / member.weight
         return member.cursors.begin()
 
     def forget_claim(self, member: Member, granted: Grant) -> None:
         """Nobody knows what the claim found."""
-        if granted.pinned:
-            member.has_pinned = True
-        else:
-            member.served -= granted.count / member.weight
+        member.has_pinned |= bool(granted.pinned)
 
     def end_claim(self, member: Member, granted: Grant, ranks: list[int]) -> None:
         """The claim found these ranks."""
@@ -163,7 +159,7 @@ class Route:
             member.has_pinned |= found >= asked
             return
         member.cursors.end(asked, ranks)
-        member.served -= (asked - found) / member.weight
+        member.served += found / member.weight
         if found >= asked:
             self.backlog = max(self.backlog - found, 0)
         else:

@@ -138,10 +138,15 @@ class PlayedLink:
         one, number = self._next(None, None)
         self._settler.refused(one, number, self.id, error)
 
-    def put_off(self, kind: EventKind, delay_s: float = 0.0) -> None:
-        """The carrier refuses the oldest segment for now."""
+    def put_off(
+        self, kind: EventKind, delay_s: float = 0.0, *, is_its_own: bool = False
+    ) -> None:
+        """The carrier refuses the oldest segment for now, for reasons of its own or not."""
         one, number = self._next(None, None)
-        self._settler.again(one, number, kind, "ESME_RTHROTTLED: too much", delay_s)
+        avoid = self.id if is_its_own else None
+        self._settler.again(
+            one, number, kind, "ESME_RTHROTTLED: too much", delay_s, avoid=avoid
+        )
 
     def cut(self, cause: Cause = Cause.CUT) -> None:
         """The bind is gone: nothing is answered any more."""
@@ -165,7 +170,9 @@ class Stage:
         self.accepted: list[tuple[int, int]] = []
         self.claimed: list[tuple[int, int]] = []
         self.ids = IdSource(node)
-        self.routes = Routes()
+        self.now = 0.0
+        """The clock of the routes."""
+        self.routes = Routes(clock=lambda: self.now)
         self.flights = Flights()
         self.directory = MemoryDirectory(*shops)
         common = {"may_write": lambda: self.may_write}
@@ -226,9 +233,18 @@ class Stage:
 
     def attach_link(self) -> None:
         """Let the link serve route 1."""
-        self.feeder = Feeder(
-            self.link,
-            [Serving(self.routes.get(ROUTE, "acme"))],
+        self.feeder = self._feed(self.link, Serving(self.routes.get(ROUTE, "acme")))
+
+    def add_link(self, id_: int, *, weight: int = 1, standby: int = 0, room: int = 0) -> PlayedLink:
+        """Another link that serves route 1."""
+        link = PlayedLink(self.settler, id_, room)
+        self._feed(link, Serving(self.routes.get(ROUTE), weight, standby)).wake()
+        return link
+
+    def _feed(self, link: PlayedLink, serving: Serving) -> Feeder:
+        feeder = Feeder(
+            link,
+            [serving],
             connection=self.claims_connection,
             directory=self.directory,  # type: ignore[arg-type]
             ids=self.ids,
@@ -241,8 +257,9 @@ class Stage:
             on_unknown=self._on_unknown,
             on_claimed=lambda shop, count: self.claimed.append((shop, count)),
         )
-        self.link.feeder = self.feeder
-        self.start(self.feeder.run)
+        link.feeder = feeder
+        self.start(feeder.run)
+        return feeder
 
     def start(self, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         """Run a part until the end of the stage."""
@@ -300,9 +317,19 @@ class Stage:
         route = self.routes.get(ROUTE)
 
         async def is_known() -> bool:
-            assert self.feeder is not None
-            self.feeder.wake()
+            route.wake()
             return not any(m.cursors.may_have or m.way.reserved for m in route.members)
+
+        await self.until(is_known)
+
+    async def queue_is_known_empty_for(self, link: PlayedLink) -> None:
+        """Wait until one link has found nothing to claim."""
+        (member,) = (m for m in self.routes.get(ROUTE).members if m.way.link is link)
+
+        async def is_known() -> bool:
+            assert link.feeder is not None
+            link.feeder.wake()
+            return not member.cursors.may_have and not member.way.reserved
 
         await self.until(is_known)
 
