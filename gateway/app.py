@@ -19,6 +19,7 @@ import asyncpg
 from config.settings import Settings
 from gateway.api.context import ApiContext
 from gateway.api.server import ApiServer
+from gateway.channels.esme.server import SmppServer
 from gateway.channels.linkset import Dispatch, LinkSet
 from gateway.channels.states import LinkStates
 from gateway.dispatch.acceptance import Acceptance
@@ -71,6 +72,8 @@ class Gateway:
         self._is_stopping = False
         self._is_ready = False
         self._api: ApiServer | None = None
+        self.smpp: SmppServer | None = None
+        """Where ESMEs bind to us, once started; None where nobody can."""
         self._lock: int | None = None
 
     async def start(self) -> None:
@@ -94,6 +97,8 @@ class Gateway:
         self._build_links()
         await self._links.control.read()
         self._start_tasks()
+        if "sms" in self.roles and settings.smpp.is_on:
+            await self._start_smpp()
         if "api" in self.roles:
             self._api = ApiServer(self._api_context())
             await self._api.start()
@@ -215,12 +220,33 @@ class Gateway:
             network=self._network,
         )
 
+    async def _start_smpp(self) -> None:
+        self.smpp = SmppServer(
+            self.settings,
+            database=self._database,
+            directory=self._directory,
+            acceptance=self._acceptance,
+            intake=self._intake,
+            depths=self._depths,
+            metrics=self._metrics,
+            ids=self._ids,
+            node=self._node,
+            accepted=self._links.accepted,
+        )
+        await self.smpp.start()
+        for name, run in self.smpp.parts():
+            self._spawn(name, run)
+
     def _count_segments(self, link: int, state: State, count: int) -> None:
         self._metrics.segments(self._network.link_names.get(link, "other"), state, count)
+        if self.smpp is not None:
+            self.smpp.heard()
 
     def _count_text(self, _link: int, outcome: str) -> None:
         if outcome in ("reply", "unrouted"):
             self._metrics.replies.inc()
+        if self.smpp is not None:
+            self.smpp.heard()
         if outcome == "unrouted":
             self._metrics.replies_unrouted.inc()
 
@@ -314,6 +340,8 @@ class Gateway:
         deadline = asyncio.get_running_loop().time() + patience_s
         if self._api is not None:
             await self._api.stop()
+        if self.smpp is not None:
+            await self.smpp.stop(deadline)
         self._links.stop_feeding()
         try:
             async with asyncio.timeout_at(deadline):
