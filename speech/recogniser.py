@@ -49,7 +49,7 @@ class Recogniser:
             beam_size=5,
             temperature=0.0,
             condition_on_previous_text=False,
-            without_timestamps=True,
+            without_timestamps=False,
             vad_filter=False,
         )
         return " ".join(segment.text.strip() for segment in segments)

@@ -26,7 +26,9 @@ from tts.text import (
 )
 from tts.text.cleaning import clean, finish
 from tts.text.english import ENGLISH
+from tts.text.french import FRENCH
 from tts.text.grammar import Grammar, Rule, rule
+from tts.text.spanish import SPANISH
 
 VERSION = 1
 """Part of every cache key: raised with each change that alters what is said."""
@@ -38,7 +40,7 @@ MAX_SPOKEN = 6000
 """Characters of what is said: about six minutes."""
 
 _NO_ENTRIES: Mapping[str, str] = MappingProxyType({})
-_GRAMMARS: dict[str, Grammar] = {g.code: g for g in (ENGLISH,)}
+_GRAMMARS: dict[str, Grammar] = {g.code: g for g in (ENGLISH, SPANISH, FRENCH)}
 LANGUAGES = tuple(_GRAMMARS)
 
 

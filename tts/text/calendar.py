@@ -8,7 +8,8 @@ from tts.text.grammar import NUMERALS, Grammar, Match, Rule, rule
 
 _HALF = r"(?:[ap]\.m(?:\.|\b)|[ap]m\b)"
 _TIME = (
-    r"(?P<h{0}>[01]?[0-9]|2[0-4])(?:[:h](?P<m{0}>[0-5][0-9]))?(?: ?(?P<ap{0}>" + _HALF + "))?"
+    r"(?P<h{0}>[01]?[0-9]|2[0-4])(?:[:h](?P<m{0}>[0-5][0-9]))?"
+    r"(?: ?(?P<ap{0}>" + _HALF + r"| ?h(?:rs?)?(?!\w)))?"
 )
 _DATE_CONTEXT = 24
 _FRACTION_AFTER = re.compile(
@@ -22,7 +23,7 @@ def clock_rules(g: Grammar) -> list[Rule]:
     """`10am-6pm`, `10:30 AM`, `14:00`; a full stop of "a.m." ends a sentence where one follows."""
 
     def half(text: str | None) -> str:
-        return text[0].lower() if text else ""
+        return text.strip()[0].lower() if text else ""
 
     def said(hour: str, minute: str | None, ap: str, follow: str = "") -> str:
         if minute == "00" and follow.lstrip().lower().startswith(("noon", "midnight")):
@@ -35,37 +36,33 @@ def clock_rules(g: Grammar) -> list[Rule]:
         return "." if match[0].endswith(".") and is_end else ""
 
     def single(match: Match) -> str:
-        if match["m1"] is None and match["ap1"] is None:
+        if match["m1"] is None and half(match["ap1"]) in unsaid:
             return match[0]
         rest = match.string[match.end() : match.end() + 10]
         return said(match["h1"], match["m1"], half(match["ap1"]), rest) + ends(match)
 
     def span(match: Match) -> str:
-        if not (match["m1"] or match["m2"] or match["ap1"] or match["ap2"]):
+        halves = {half(match["ap1"]), half(match["ap2"])}
+        if not (match["m1"] or match["m2"] or halves - unsaid):
             return match[0]
         first = said(match["h1"], match["m1"], half(match["ap1"]))
         second = said(match["h2"], match["m2"], half(match["ap2"]))
         return f"{first} {g.speech['to']} {second}{ends(match)}"
 
+    unsaid = {"", "h"} if g.is_month_first else {""}
     edge = r"(?![\w:]|[.,]?[0-9])"
-    extra = "" if g.is_month_first else r"(?: ?h\b)?"
     return [
         rule(
             NUMERALS,
-            r"(?<![\w:.,$/-])" + _TIME.format(1) + " ?- ?" + _TIME.format(2) + extra + edge,
+            r"(?<![\w:.,$/-])" + _TIME.format(1) + " ?- ?" + _TIME.format(2) + edge,
             span,
             re.IGNORECASE,
         ),
         rule(
             NUMERALS,
-            r"(?<![\w:.,$/-])(?:" + _TIME.format(1) + ")" + extra + edge,
+            r"(?<![\w:.,$/-])(?:" + _TIME.format(1) + ")" + edge,
             single,
             re.IGNORECASE,
-        ),
-        rule(
-            "h",
-            r"(?<![\w:.,$/-])(?P<h>[01]?[0-9]|2[0-4]) ?h(?:rs?)?(?!\w)",
-            lambda m: m[0] if g.is_month_first else g.clock(int(m["h"]), -1, ""),
         ),
     ]
 
@@ -108,6 +105,7 @@ def date_rules(g: Grammar) -> list[Rule]:
         return g.date(g.months[match["month"].lower()], int(match["d"]), year(match["y"]))
 
     rules = [
+        rule("-", rf"(?<=[0-9dht]) ?- ?(?=(?:{months})\b)", f" {g.speech['to']} ", re.IGNORECASE),
         rule(
             "-",
             r"(?<![\w-])(?P<y>[12][0-9]{3})-(?P<m>0[1-9]|1[0-2])-(?P<d>0[1-9]|[12][0-9]|3[01])(?!\d)",
@@ -123,6 +121,12 @@ def date_rules(g: Grammar) -> list[Rule]:
         day = r"(?:[12][0-9]|3[01]|0?[1-9])"
         end = r"(?:st|nd|rd|th)"
         rules += [
+            rule(
+                NUMERALS,
+                rf"\b(?P<month>{months})\b\.?(?=,? (?:19|20)[0-9]{{2}}(?!\w))",
+                lambda m: g.months[m["month"].lower()],
+                re.IGNORECASE,
+            ),
             rule(
                 NUMERALS,
                 rf"\b(?P<month>{months})\b\.?,? ?(?P<d>{day})(?P<end>{end}\b)?"
@@ -172,19 +176,20 @@ def weekday_rules(g: Grammar) -> list[Rule]:
         rule("-", rf"\b(?P<a>{days})\b\.? ?- ?(?P<b>{days})\b\.?", span, re.IGNORECASE),
         rule(
             "",
-            rf"\b(?P<a>{days})\b(?P<dot>\.(?=,| [a-z0-9]))?(?!')",
+            rf"\b(?P<a>{days})\b(?P<dot>\.(?=,| (?-i:[a-z0-9])))?(?!')",
             single,
             re.IGNORECASE,
         ),
     ]
 
 
-_DAY_BEFORE = re.compile(r"(?:^|[,&/(-]|\b(?:on|by|and|or|this|next|every|until|till|to)) ?$", re.IGNORECASE)
-_DAY_AFTER = re.compile(r"(?: ?[,&/)-]|\.|$| (?:and|or|at|from|by|until|[0-9]|noon))", re.IGNORECASE)
+_SENTENCE_START = re.compile(r"(?:^|[.!?]) ?$")
+_DAY_AFTER = re.compile(r" ?[,&/)-]|\.| (?:and|or|at|from|by|until|[0-9]|noon)", re.IGNORECASE)
 
 
 def _is_day(match: Match) -> bool:
-    before = match.string[max(0, match.start() - 8) : match.start()]
-    is_before = _DAY_BEFORE.search(before) is not None
-    after = _DAY_AFTER.match(match.string, match.end())
-    return after is not None and (is_before or bool(after[0].strip(" .")) or before[-1:].isspace())
+    """Inside a sentence a capital shows that a day is meant; at its start what follows does."""
+    before = match.string[max(0, match.start() - 2) : match.start()]
+    if not _SENTENCE_START.search(before):
+        return True
+    return _DAY_AFTER.match(match.string, match.end()) is not None

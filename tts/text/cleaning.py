@@ -26,7 +26,6 @@ _PLAIN = str.maketrans(
         **{c: f" {unicodedata.normalize('NFKC', c).replace(chr(0x2044), '/')}" for c in "½⅓⅔¼¾⅛⅜⅝⅞"},
         "…": "...",
         "№": "No.",
-        "€": "€",
         "•": ", ",
         "·": ", ",
         "ß": "ss",
@@ -46,7 +45,7 @@ _PLAIN = str.maketrans(
         "ı": "i",
     }
 )
-_KEPT_SIGNS = frozenset("€£°ºª")
+_KEPT_SIGNS = frozenset("€£¢°ºª")
 _SMILEYS = re.compile(r"(?<!\S)(?:[:;=]['-]?[)(DPp|/*]|<3|\^_?\^|[xX]D)(?!\w)")
 _SPACES = re.compile(r"[^\S\n]+")
 _LINES = re.compile(r"\s*\n\s*")

@@ -7,6 +7,9 @@ import re
 from tts.text.grammar import NUMERALS, Grammar, Match, Rule, rule
 
 _GROUPS = {5: (3, 2), 6: (3, 3), 7: (3, 4), 8: (4, 4), 9: (3, 3, 3), 10: (3, 3, 4)}
+PAUSE = ". "
+"""Between groups of digits. A comma's pause is too short: digits beside it get lost on the phone."""
+
 _RUNS = re.compile(r"[0-9]+|[A-Za-z]+")
 _PHONE = (
     r"(?<![\w.$])(?:\+?(?P<one>1)[-. ]{0,2})?(?:\((?P<a>[0-9]{3})\) ?-?|(?P<b>[0-9]{3})[-. /] ?)"
@@ -33,7 +36,7 @@ def spell(g: Grammar, digits: str) -> str:
         if group := digits[start : start + size]:
             groups.append(" ".join(g.digits[int(d)] for d in group))
         start += size
-    return ", ".join(groups)
+    return PAUSE.join(groups)
 
 
 def spell_id(g: Grammar, written: str) -> str:
@@ -50,7 +53,7 @@ def phone_rules(g: Grammar) -> list[Rule]:
     """Phone numbers. A pause stands between groups and on both sides; +1 is not said."""
 
     def groups(*parts: str | None) -> str:
-        return ", ".join(spell(g, p) for p in parts if p)
+        return PAUSE.join(spell(g, p) for p in parts if p)
 
     def north_american(match: Match) -> str:
         area = match["a"] or match["b"]

@@ -27,7 +27,7 @@ def _clock(hour: int, minute: int, half: str) -> str:
     """Minute -1: none was written. `half` "noon": that word follows."""
     said = numbers.cardinal(hour)
     if minute > 0:
-        said += f" oh {numbers.DIGITS[minute]}" if minute < 10 else f" {numbers.cardinal(minute)}"
+        said += f" zero {numbers.DIGITS[minute]}" if minute < 10 else f" {numbers.cardinal(minute)}"
     elif minute == 0 and not half:
         if hour == 0:
             return "midnight"
@@ -272,7 +272,10 @@ ENGLISH = Grammar(
         ("wW", r"(?<!\w)[wW]/ ?(?=[A-Za-z0-9])", "with "),
         ("1", r"\b12(?::00)? ?(?:[pP]\.?[mM]\.? ?)?(?i:(noon|midnight))\b", _noon),
         ("2", r"\b24/7\b", "twenty four seven"),
-        ("p", r"(?i)\bp\.? ?o\.? box\b", "P O box"),
+        (".", r"(?i)\be\.g\.,?", "for example"),
+        (".", r"(?i)\bi\.e\.,?", "that is"),
+        (".", r"(?i)\ba\.k\.a\.", "also known as"),
+        ("pP", r"(?i)\bp\.? ?o\.? box\b", "P O box"),
         ("NSEW", r"(?<=[0-9] )([NSEW])\.?(?= (?:[A-Z0-9]))", lambda m: _COMPASS[m[1]]),
         (
             "SD",

@@ -40,14 +40,14 @@ def ordinal(n: int) -> str:
 
 
 def year(n: int) -> str:
-    """`2026` as "twenty twenty six", `1905` as "nineteen oh five", `2005` as "two thousand five"."""
+    """`2026` as "twenty twenty six", `1905` as "nineteen zero five", `2005` as "two thousand five"."""
     if n < 1000 or 2000 <= n < 2010:
         return cardinal(n)
     return _pair(n)
 
 
 def house(number: str) -> str:
-    """`1420` as "fourteen twenty", `305` as "three oh five", `12` as "twelve"."""
+    """`1420` as "fourteen twenty", `305` as "three zero five", `12` as "twelve"."""
     n = int(number)
     if number[0] == "0" or len(number) > 4 or n < 100 or n % 1000 == 0:
         return cardinal(n) if number[0] != "0" and n < 10**4 else " ".join(map(_digit, number))
@@ -62,4 +62,4 @@ def _pair(n: int) -> str:
     head, tail = divmod(n, 100)
     if not tail:
         return f"{cardinal(head)} hundred"
-    return f"{cardinal(head)} {f'oh {DIGITS[tail]}' if tail < 10 else cardinal(tail)}"
+    return f"{cardinal(head)} {f'zero {DIGITS[tail]}' if tail < 10 else cardinal(tail)}"

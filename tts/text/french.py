@@ -1,0 +1,190 @@
+"""French: hours with "heures", the sign of money behind or before, day before month."""
+
+from __future__ import annotations
+
+from tts.text import french_numbers as numbers
+from tts.text.grammar import Grammar
+
+_MONTHS = (
+    "janvier février mars avril mai juin juillet août septembre octobre novembre décembre"
+).split()
+_DAYS = "lundi mardi mercredi jeudi vendredi samedi dimanche".split()
+_HALVES = {"a": " du matin", "p": " de l'après midi"}
+_EVENING = 6
+"""From this hour after noon on it is evening."""
+
+
+def _clock(hour: int, minute: int, half: str) -> str:
+    """"Dix heures trente"; minute -1: none was written."""
+    said = f"{numbers.counting(hour, 'heure')} heure" + ("s" if hour > 1 else "")
+    if minute > 0:
+        said += f" {numbers.cardinal(minute)}" if minute > 9 else f" zéro {numbers.DIGITS[minute]}"
+    if half == "p" and _EVENING <= hour < 12:
+        return f"{said} du soir"
+    return said + _HALVES.get(half, "")
+
+
+def _date(month: str, day: int, year: str) -> str:
+    said = "premier" if day == 1 else numbers.cardinal(day)
+    return f"{said} {month}" + (f" {year}" if year else "")
+
+
+def _house(number: str) -> str:
+    if number[0] == "0" or len(number) > 4:
+        return " ".join(numbers.DIGITS[int(digit)] for digit in number)
+    return numbers.cardinal(int(number))
+
+
+FRENCH = Grammar(
+    code="fr",
+    letters="àâäçéèêëîïôöùûüÿ",
+    digits=numbers.DIGITS,
+    cardinal=numbers.cardinal,
+    counting=numbers.counting,
+    ordinal=numbers.ordinal,
+    year=numbers.cardinal,
+    house=_house,
+    clock=_clock,
+    date=_date,
+    is_month_first=False,
+    has_decimal_comma=True,
+    months={
+        **{name: name for name in _MONTHS},
+        "janv": "janvier",
+        "févr": "février",
+        "avr": "avril",
+        "juil": "juillet",
+        "sept": "septembre",
+        "oct": "octobre",
+        "nov": "novembre",
+        "déc": "décembre",
+    },
+    weekdays={**{name: name for name in _DAYS}, **{name[:3]: name for name in _DAYS}},
+    weekday_words=frozenset({"lun", "mar", "mer", "jeu", "ven", "sam", "dim"}),
+    money={
+        "$": (("dollar", "dollars"), ("cent", "cents")),
+        "usd": (("dollar", "dollars"), ("cent", "cents")),
+        "cad": (("dollar", "dollars"), ("cent", "cents")),
+        "€": (("euro", "euros"), ("centime", "centimes")),
+        "eur": (("euro", "euros"), ("centime", "centimes")),
+        "£": (("livre", "livres"), ("penny", "pence")),
+    },
+    units={
+        "%": ("pour cent", "pour cent"),
+        "cm": ("centimètre", "centimètres"),
+        "mm": ("millimètre", "millimètres"),
+        "m": ("mètre", "mètres"),
+        "km": ("kilomètre", "kilomètres"),
+        "kg": ("kilo", "kilos"),
+        "g": ("gramme", "grammes"),
+        "lb": ("livre", "livres"),
+        "lbs": ("livre", "livres"),
+        "in": ("pouce", "pouces"),
+        '"': ("pouce", "pouces"),
+        "po": ("pouce", "pouces"),
+        "ft": ("pied", "pieds"),
+        "min": ("minute", "minutes"),
+        "mins": ("minute", "minutes"),
+        "sec": ("seconde", "secondes"),
+        "°": ("degré", "degrés"),
+        "°c": ("degré", "degrés"),
+    },
+    fractions={
+        2: ("demi", "demis"),
+        3: ("tiers", "tiers"),
+        4: ("quart", "quarts"),
+        5: ("cinquième", "cinquièmes"),
+        8: ("huitième", "huitièmes"),
+    },
+    ordinal_ends={"er": "", "ère": "ère", "re": "ère", "e": "", "ème": "", "eme": "", "nd": "", "nde": ""},
+    id_words=(
+        "commandes?|factures?|codes?|numéros?|numero|référence|réf|ref|compte|dossier|reçu|id|sku"
+        "|nip|confirmation|carte|se termine par|article|modèle|lot|billet|poste"
+    ),
+    streets="rue|avenue|av|boulevard|bd|boul|chemin|ch|place|route|allée|quai",
+    is_number_after_street=False,
+    words={
+        "mme": "madame",
+        "mlle": "mademoiselle",
+        "mmes": "mesdames",
+        "dr": "docteur",
+        "bd": "boulevard",
+        "boul": "boulevard",
+        "tél": "téléphone",
+        "env": "environ",
+        "rdv": "rendez vous",
+        "svp": "s'il vous plaît",
+        "stp": "s'il te plaît",
+        "etc": "et cetera",
+        "apt": "appartement",
+        "appt": "appartement",
+        "bonj": "bonjour",
+        "janv": "janvier",
+        "févr": "février",
+        "juil": "juillet",
+        "déc": "décembre",
+    },
+    dotted={
+        "m": "monsieur",
+        "mm": "messieurs",
+        "av": "avenue",
+        "ch": "chemin",
+        "réf": "référence",
+        "max": "maximum",
+        "min": "minimum",
+        "avr": "avril",
+        "sept": "septembre",
+        "oct": "octobre",
+        "nov": "novembre",
+    },
+    titles=frozenset({"m", "mm", "mme", "mlle", "mmes", "dr", "tél", "bd", "boul", "av", "ch"}),
+    symbols={
+        "&": "et",
+        "@": "arobase",
+        "+": "plus",
+        "=": "égale",
+        "%": "pour cent",
+        "#": "numéro",
+        "€": "euros",
+        "£": "livres",
+        "$": "dollars",
+        "¢": "cents",
+        "°": "degrés",
+    },
+    acronyms=frozenset("id vip sku qr gps dj sms tv usa pdf tva ttc ht".split()),
+    short_words=frozenset(
+        "à a ai au aux ce ces de des du elle en est et eux il ils je la le les leur lui ma mais me mes mon "
+        "ne non nos nous on ou où oui par pas pour qui sa sans se ses si son sur ta te tes toi ton tu un une "
+        "va vos vous y".split()
+    ),
+    speech={
+        "to": "à",
+        "and": "et",
+        "or": "ou",
+        "point": "virgule",
+        "minus": "moins",
+        "plus": "plus",
+        "by": "par",
+        "times": "fois",
+        "a_half": "demi",
+        "thousand": "mille",
+        "million": "millions",
+        "of_scale": "de ",
+        "number": "numéro",
+        "is": "est",
+        "extension": "poste",
+        "hashtag": "mot dièse",
+        "dot": "point",
+        "at": "arobase",
+        "dash": "tiret",
+        "underscore": "tiret bas",
+        "slash": "barre oblique",
+    },
+    special=(
+        ("Nn", r"\b[Nn](?:[º°]|\.º|o\.?) ?(?=#? ?[A-Z]{0,5}-?[0-9])", "numéro "),
+        ("1", r"\b1er\b", "premier"),
+        ("2", r"\b24/7\b", "vingt quatre heures sur vingt quatre"),
+        ("~", r"~ ?(?=[$0-9])", "environ "),
+        ("+", r"(?<=[0-9])\+(?! ?[0-9])", " ou plus "),
+    ),
+)

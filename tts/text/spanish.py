@@ -1,0 +1,210 @@
+"""Spanish as spoken in the Americas: dollars, day before month, "y" in clock times."""
+
+from __future__ import annotations
+
+from tts.text import spanish_numbers as numbers
+from tts.text.grammar import Grammar
+
+_MONTHS = (
+    "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre"
+).split()
+_DAYS = "lunes martes miércoles jueves viernes sábado domingo".split()
+_HALVES = {"a": "de la mañana", "p": "de la tarde"}
+_EVENING = 8
+"""From this hour after noon on it is night."""
+
+
+def _clock(hour: int, minute: int, half: str) -> str:
+    """Hours are feminine: "una treinta de la tarde". Minute -1: none was written."""
+    said = numbers.counting(hour, "horas")
+    if minute > 0:
+        said += f" cero {numbers.DIGITS[minute]}" if minute < 10 else f" y {numbers.cardinal(minute)}"
+    elif minute == 0 and not half:
+        said += " en punto" if hour <= 12 else " horas"
+    if half == "p" and _EVENING <= hour < 12:
+        return f"{said} de la noche"
+    return f"{said} {_HALVES[half]}" if half in _HALVES else said
+
+
+def _date(month: str, day: int, year: str) -> str:
+    said = "primero" if day == 1 else numbers.cardinal(day)
+    return f"{said} de {month}" + (f" de {year}" if year else "")
+
+
+def _house(number: str) -> str:
+    if number[0] == "0" or len(number) > 4:
+        return " ".join(numbers.DIGITS[int(digit)] for digit in number)
+    return numbers.cardinal(int(number))
+
+
+_WORDS = {
+    "sr": "señor",
+    "sra": "señora",
+    "srta": "señorita",
+    "dr": "doctor",
+    "dra": "doctora",
+    "ud": "usted",
+    "uds": "ustedes",
+    "av": "avenida",
+    "avda": "avenida",
+    "blvd": "bulevar",
+    "tel": "teléfono",
+    "teléf": "teléfono",
+    "aprox": "aproximadamente",
+    "dpto": "departamento",
+    "depto": "departamento",
+    "apto": "apartamento",
+    "etc": "etcétera",
+    "ext": "extensión",
+    "hrs": "horas",
+    "xq": "porque",
+}
+_TITLES = frozenset({"sr", "sra", "srta", "dr", "dra", "ud", "uds", "av", "avda", "tel", "ext"})
+
+SPANISH = Grammar(
+    code="es",
+    letters="áéíóúüñ",
+    digits=numbers.DIGITS,
+    cardinal=numbers.cardinal,
+    counting=numbers.counting,
+    ordinal=numbers.ordinal,
+    year=numbers.cardinal,
+    house=_house,
+    clock=_clock,
+    date=_date,
+    is_month_first=False,
+    has_decimal_comma=True,
+    months={
+        **{name: name for name in _MONTHS},
+        **{name[:3]: name for name in _MONTHS},
+        "sept": "septiembre",
+    },
+    weekdays={
+        **{name: name for name in _DAYS},
+        **{name[:3]: name for name in _DAYS},
+        "mier": "miércoles",
+        "sab": "sábado",
+    },
+    weekday_words=frozenset({"mar", "lun", "mié", "jue", "vie", "sáb", "dom", "mier", "sab"}),
+    money={
+        "$": (("dólar", "dólares"), ("centavo", "centavos")),
+        "usd": (("dólar", "dólares"), ("centavo", "centavos")),
+        "mxn": (("peso", "pesos"), ("centavo", "centavos")),
+        "€": (("euro", "euros"), ("céntimo", "céntimos")),
+        "eur": (("euro", "euros"), ("céntimo", "céntimos")),
+        "£": (("libra", "libras"), ("penique", "peniques")),
+    },
+    units={
+        "%": ("por ciento", "por ciento"),
+        "cm": ("centímetro", "centímetros"),
+        "mm": ("milímetro", "milímetros"),
+        "m": ("metro", "metros"),
+        "km": ("kilómetro", "kilómetros"),
+        "kg": ("kilo", "kilos"),
+        "g": ("gramo", "gramos"),
+        "lb": ("libra", "libras"),
+        "lbs": ("libra", "libras"),
+        "in": ("pulgada", "pulgadas"),
+        '"': ("pulgada", "pulgadas"),
+        "pulg": ("pulgada", "pulgadas"),
+        "ft": ("pie", "pies"),
+        "min": ("minuto", "minutos"),
+        "mins": ("minuto", "minutos"),
+        "hr": ("hora", "horas"),
+        "hrs": ("hora", "horas"),
+        "seg": ("segundo", "segundos"),
+        "°": ("grado", "grados"),
+        "°c": ("grado Celsius", "grados Celsius"),
+        "°f": ("grado Fahrenheit", "grados Fahrenheit"),
+    },
+    fractions={
+        2: ("medio", "medios"),
+        3: ("tercio", "tercios"),
+        4: ("cuarto", "cuartos"),
+        5: ("quinto", "quintos"),
+        8: ("octavo", "octavos"),
+    },
+    ordinal_ends={"º": "", "°": "", "er": "", "ro": "", "do": "", "to": "", "mo": "", "vo": "",
+                  "ª": "a", "ra": "a", "da": "a", "ta": "a", "ma": "a", "va": "a"},
+    id_words=(
+        "pedidos?|órdenes|orden|facturas?|códigos?|codigo|números?|numero|referencia|ref|cuenta"
+        "|reclamo|caso|recibo|id|sku|pin|confirmación|tarjeta|termina en|artículo|estilo|boleto"
+        "|modelo|lote|clave|texto|envíe|extensión"
+    ),
+    streets="calle|c/|avenida|avda|av|bulevar|blvd|camino|carretera|paseo|plaza|calzada|ruta",
+    is_number_after_street=True,
+    words=_WORDS,
+    dotted={
+        "núm": "número",
+        "nro": "número",
+        "no": "número",
+        "pág": "página",
+        "máx": "máximo",
+        "mín": "mínimo",
+        "st": "santo",
+        "sta": "santa",
+        "cía": "compañía",
+        "ene": "enero",
+        "feb": "febrero",
+        "abr": "abril",
+        "jun": "junio",
+        "jul": "julio",
+        "ago": "agosto",
+        "sep": "septiembre",
+        "sept": "septiembre",
+        "oct": "octubre",
+        "nov": "noviembre",
+        "dic": "diciembre",
+    },
+    titles=_TITLES,
+    symbols={
+        "&": "y",
+        "@": "arroba",
+        "+": "más",
+        "=": "igual a",
+        "%": "por ciento",
+        "#": "número",
+        "€": "euros",
+        "£": "libras",
+        "$": "dólares",
+        "¢": "centavos",
+        "°": "grados",
+    },
+    acronyms=frozenset("id vip sku po qr gps dj sms tv usa pdf dni".split()),
+    short_words=frozenset(
+        "a al con da de del dos el en es esa ese eso fin ha hay hoy la las le les lo los más me mi mis "
+        "muy no nos o para por que sea ser si sí sin so son su sus te tu un una uno va ven ver y ya".split()
+    ),
+    speech={
+        "to": "a",
+        "and": "con",
+        "or": "o",
+        "point": "punto",
+        "minus": "menos",
+        "plus": "más",
+        "by": "por",
+        "times": "veces",
+        "a_half": "medio",
+        "thousand": "mil",
+        "million": "millones",
+        "of_scale": "de ",
+        "number": "número",
+        "is": "es",
+        "extension": "extensión",
+        "hashtag": "etiqueta",
+        "dot": "punto",
+        "at": "arroba",
+        "dash": "guion",
+        "underscore": "guion bajo",
+        "slash": "barra",
+    },
+    special=(
+        ("Nn", r"\b[Nn](?:[º°]|\.º|úm\.?|ro\.?|o\.) ?(?=#? ?[A-Z]{0,5}-?[0-9])", "número "),
+        ("c", r"\bc/ ?(?=[A-ZÁÉÍÓÚÑ])", "calle "),
+        ("C", r"\bC/ ?(?=[A-ZÁÉÍÓÚÑ])", "calle "),
+        ("1", r"\b1[º°]? de (?=[a-z]+)", "primero de "),
+        ("2", r"\b24/7\b", "las veinticuatro horas"),
+        ("~", r"~ ?(?=[$0-9])", "unos "),
+        ("+", r"(?<=[0-9])\+(?! ?[0-9])", " o más "),
+    ),
+)
