@@ -28,6 +28,8 @@ KNEE_DBFS: Final = -6.0
 CEILING_DBFS: Final = -3.0
 FLOOR_DBFS: Final = -50.0
 """What is quieter is silence at the ends."""
+SILENT_DBFS: Final = -60.0
+"""An engine whose active level is lower did not speak."""
 LEAD_S: Final = 0.2
 TRAIL_S: Final = 0.3
 
@@ -49,7 +51,7 @@ def to_phone(pcm: Pcm, pre_emphasis: float = 0.0) -> NDArray[np.int16]:
         floats = soxr.resample(floats, pcm.rate, RATE, quality="HQ")
     shaped = _filtered(floats, _kernel(pre_emphasis))
     level = active_level(shaped)
-    if level < _amplitude(FLOOR_DBFS):
+    if level < _amplitude(SILENT_DBFS):
         raise EngineError("the engine's audio is silent")
     shaped *= _amplitude(LEVEL_DBFS) / level
     return _padded(_limited(shaped))

@@ -71,7 +71,11 @@ class WorkerPool:
         Raises EngineError: what the worker said, or that it died or was too slow; Overloaded when
         too many wait.
         """
-        head, body = await self._ask(head, body)
+        try:
+            frame = wire.pack(head, body)
+        except wire.FrameError:
+            raise EngineError("more than a worker is given", is_temporary=False) from None
+        head, body = await self._ask(frame)
         rate = head.get("rate")
         if not isinstance(rate, int) or rate not in RATES or len(body) % 2:
             raise EngineError(f"{self._kind} answered with no audio")
@@ -87,13 +91,13 @@ class WorkerPool:
         self._all.clear()
         self._idle.clear()
 
-    async def _ask(self, head: wire.Head, body: bytes) -> tuple[wire.Head, bytes]:
+    async def _ask(self, frame: bytes) -> tuple[wire.Head, bytes]:
         await self._wait_for_slot()
         try:
             worker = await self._take()
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    answer = await worker.ask(head, body)
+                    answer = await worker.ask(frame)
             except BaseException as error:
                 await self._drop(worker)
                 if isinstance(error, TimeoutError):
@@ -194,9 +198,9 @@ class _Worker:
             return "still running"
         return f"signal {-code}" if code < 0 else f"exit {code}"
 
-    async def ask(self, head: wire.Head, body: bytes) -> tuple[wire.Head, bytes]:
+    async def ask(self, frame: bytes) -> tuple[wire.Head, bytes]:
         """Send a request and wait for its answer."""
-        self._requests.write(wire.pack(head, body))
+        self._requests.write(frame)
         await self._requests.drain()
         return await self.next_frame()
 

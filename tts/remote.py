@@ -41,7 +41,7 @@ class Request:
 
 def parse_base(base_url: str) -> URL:
     """A base URL from settings. Raises ValueError with what is wrong."""
-    url = URL(base_url)
+    url = URL(base_url.rstrip("/"))
     if url.scheme not in {"http", "https"} or not url.host:
         raise ValueError(f"{base_url} is no http or https address")
     if url.user or url.password or url.query_string or url.fragment:

@@ -25,17 +25,23 @@ class FrameError(Exception):
 
 
 def pack(head: Head, body: bytes = b"") -> bytes:
-    """A frame."""
+    """A frame. Raises FrameError when it would be too long to be read."""
     packed = json.dumps(head).encode()
+    check(len(packed), len(body))
     return LENGTHS.pack(len(packed), len(body)) + packed + body
 
 
 def lengths(data: bytes) -> tuple[int, int]:
     """The lengths of the head and the body that follow."""
     head, body = LENGTHS.unpack(data)
-    if head > MAX_HEAD_BYTES or body > MAX_BODY_BYTES:
-        raise FrameError("a frame is too long")
+    check(head, body)
     return head, body
+
+
+def check(head_bytes: int, body_bytes: int) -> None:
+    """Raise FrameError for lengths that no frame may have."""
+    if head_bytes > MAX_HEAD_BYTES or body_bytes > MAX_BODY_BYTES:
+        raise FrameError("a frame is too long")
 
 
 def parse_head(data: bytes) -> Head:

@@ -108,21 +108,21 @@ def _read_samples(data: memoryview, form: _Format, max_samples: int) -> Wav:
 
 
 def _to_int16(data: memoryview, form: _Format) -> NDArray[np.int16]:
-    match form.tag, form.bits:
-        case (0x0001, 8):
-            return (np.frombuffer(data, np.uint8).astype(np.int16) - 128) << 8
-        case (0x0001, 16):
-            return np.frombuffer(data, "<i2").astype(np.int16)
-        case (0x0001, 24):
-            octets = np.frombuffer(data, np.uint8).reshape(-1, 3)
-            return np.ascontiguousarray(octets[:, 1:]).view("<i2").ravel().astype(np.int16)
-        case (0x0001, 32):
-            return (np.frombuffer(data, "<i4") >> 16).astype(np.int16)
-        case (0x0003, 32 | 64):
-            floats = np.nan_to_num(np.frombuffer(data, f"<f{form.bits // 8}").astype(np.float64))
-            return (np.clip(floats, -1, 1) * 32767).astype(np.int16)
-        case (0x0006 | 0x0007, 8):
-            return g711.decode(bytes(data), _LAWS[form.tag])
+    kind = (form.tag, form.bits)
+    if kind == (WAVE_FORMAT_PCM, 8):
+        return (np.frombuffer(data, np.uint8).astype(np.int16) - 128) << 8
+    if kind == (WAVE_FORMAT_PCM, 16):
+        return np.frombuffer(data, "<i2").astype(np.int16)
+    if kind == (WAVE_FORMAT_PCM, 24):
+        octets = np.frombuffer(data, np.uint8).reshape(-1, 3)
+        return np.ascontiguousarray(octets[:, 1:]).view("<i2").ravel().astype(np.int16)
+    if kind == (WAVE_FORMAT_PCM, 32):
+        return (np.frombuffer(data, "<i4") >> 16).astype(np.int16)
+    if form.tag == WAVE_FORMAT_IEEE_FLOAT and form.bits in {32, 64}:
+        floats = np.nan_to_num(np.frombuffer(data, f"<f{form.bits // 8}").astype(np.float64))
+        return (np.clip(floats, -1, 1) * 32767).astype(np.int16)
+    if form.tag in _LAWS and form.bits == 8:
+        return g711.decode(bytes(data), _LAWS[form.tag])
     raise WavError(f"the format {form.tag:#06x} with {form.bits} bits is unknown")
 
 

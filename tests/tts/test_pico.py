@@ -1,0 +1,251 @@
+"""Pico in its worker processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.tts import hostile
+from tts.engine import EngineError, Overloaded, Voice
+from tts.pico import PicoEngine
+from tts.speakers import pico as inside
+
+pytest.importorskip("py_nanotts")
+
+TEXT = "Your gown is ready for pickup."
+VOICE = PicoEngine.voices[0]
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[PicoEngine]:
+    made = PicoEngine(workers=1)
+    yield made
+    await made.close()
+
+
+def pids(engine: PicoEngine) -> list[int]:
+    return engine._pool.pids
+
+
+async def test_speaks(engine: PicoEngine) -> None:
+    """A sentence takes a second or two, and is heard."""
+    pcm = await engine.synthesize(TEXT, VOICE)
+    assert pcm.rate == 16_000
+    assert 1.0 < pcm.duration_s < 4.0
+    assert 5_000 < np.abs(pcm.samples.astype(int)).max() < 32_767
+
+
+@pytest.mark.parametrize("voice", PicoEngine.voices, ids=str)
+async def test_voices(engine: PicoEngine, voice: Voice) -> None:
+    """Every voice that is offered speaks."""
+    pcm = await engine.synthesize("Madame Müller, señora, città, uno due tre.", voice)
+    assert pcm.duration_s > 1.0
+
+
+async def test_one_worker_serves_many(engine: PicoEngine) -> None:
+    """Texts wait for the worker and are all spoken by it."""
+    said = await asyncio.gather(*(engine.synthesize(f"Number {n}.", VOICE) for n in range(10)))
+    assert all(pcm.duration_s > 0.4 for pcm in said)
+    assert len(pids(engine)) == 1
+
+
+async def test_as_many_workers_as_told() -> None:
+    """Two workers speak two texts at a time."""
+    engine = PicoEngine(workers=2)
+    await asyncio.gather(*(engine.synthesize(TEXT, VOICE) for _ in range(6)))
+    assert len(pids(engine)) == 2
+    await engine.close()
+    assert pids(engine) == []
+
+
+def told_of(engine: PicoEngine, what: str) -> str:
+    """What the system tells of a worker."""
+    path = Path(f"/proc/{pids(engine)[0]}/{what}")
+    if not path.exists():
+        pytest.skip("other processes are shown on Linux only")
+    return path.read_text()
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended, even if nobody has looked after it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+# --------------------------------------------------------------- hostile texts
+
+
+async def test_markup_writes_no_file(engine: PicoEngine, tmp_path: Path) -> None:
+    """Text that tells the engine to write a file is read as words."""
+    target = tmp_path / "written.wav"
+    for text in hostile.markup(target):
+        await engine.synthesize(text, VOICE)
+    assert os.listdir(tmp_path) == []
+
+
+async def test_worker_cannot_write_even_by_markup(engine: PicoEngine, tmp_path: Path) -> None:
+    """A worker has no file open for writing but its pipe, and may make none larger than nothing."""
+    await engine.synthesize(TEXT, VOICE)
+    rows = {line[:25].strip(): line[25:].split() for line in told_of(engine, "limits").splitlines()}
+    assert rows["Max file size"][:2] == ["0", "0"]
+    assert int(rows["Max open files"][0]) <= 32
+    assert int(rows["Max address space"][0]) <= 512 << 20
+    assert rows["Max core file size"][:2] == ["0", "0"]
+
+
+async def test_hostile_texts(engine: PicoEngine) -> None:
+    """The worker survives a thousand texts that mean harm, or says in words what is wrong."""
+    await engine.synthesize(TEXT, VOICE)
+    before = pids(engine)
+    texts = [*hostile.STRANGE, *hostile.SILENT, *hostile.LONG]
+    for text in [*texts, *hostile.random_texts(1_000 - len(texts))]:
+        try:
+            await engine.synthesize(text, VOICE)
+        except EngineError as error:
+            assert not error.is_temporary, error
+    assert pids(engine) == before
+
+
+async def test_audio_has_an_end(engine: PicoEngine) -> None:
+    """A text that would be spoken for minutes is refused for good."""
+    with pytest.raises(EngineError, match="more than 120 s") as caught:
+        await engine.synthesize("7 " * 490, VOICE)
+    assert not caught.value.is_temporary
+
+
+async def test_second_try_is_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Pico cannot speak is tried once more in ASCII."""
+    tried = []
+
+    class Choking:
+        def speak(self, text: str, **_: object) -> bytes:
+            tried.append(text)
+            if not text.isascii():
+                raise RuntimeError("error in processing unit")
+            return b"\0\0"
+
+    monkeypatch.setattr(inside, "NanoTTS", Choking)
+    handler = inside.load(0.9, 0.5)
+    assert handler({"text": "hasta mañana!", "voice": "es-ES"}, b"") == ({"rate": 16_000}, b"\0\0")
+    assert tried == ["hasta mañana!", "hasta manana"]
+
+
+# --------------------------------------------------------------- failing workers
+
+
+async def gone(pid: int) -> None:
+    """Wait for the end of a process."""
+    async with asyncio.timeout(10):
+        while not is_gone(pid):  # noqa: ASYNC110 - the kernel tells nobody
+            await asyncio.sleep(0.01)
+
+
+async def test_dead_worker_is_replaced(engine: PicoEngine) -> None:
+    """A worker that dies at rest is replaced and nobody notices."""
+    await engine.synthesize(TEXT, VOICE)
+    first = pids(engine)
+    os.kill(first[0], signal.SIGKILL)
+    await gone(first[0])
+    await engine.synthesize(TEXT, VOICE)
+    assert pids(engine) != first
+
+
+async def test_death_while_speaking(engine: PicoEngine) -> None:
+    """The text that a worker died of is answered with a temporary error; the next is spoken."""
+    await engine.synthesize(TEXT, VOICE)
+    os.kill(pids(engine)[0], signal.SIGSTOP)
+    speaking = asyncio.create_task(engine.synthesize(TEXT, VOICE))
+    await asyncio.sleep(0)
+    os.kill(pids(engine)[0], signal.SIGKILL)
+    with pytest.raises(EngineError, match="broke off .signal 9.") as caught:
+        await speaking
+    assert caught.value.is_temporary
+    assert (await engine.synthesize(TEXT, VOICE)).duration_s > 1.0
+
+
+async def test_slow_worker_is_replaced() -> None:
+    """A worker that does not answer in time is killed; the next text is spoken by another."""
+    engine = PicoEngine(workers=1, timeout_s=0.5)
+    await engine.synthesize("Hi.", VOICE)
+    stuck = pids(engine)[0]
+    os.kill(stuck, signal.SIGSTOP)
+    with pytest.raises(EngineError, match="took over 0.5 s") as caught:
+        await engine.synthesize("Hi.", VOICE)
+    assert caught.value.is_temporary
+    await engine.synthesize("Hi.", VOICE)
+    assert stuck not in pids(engine)
+    await engine.close()
+
+
+async def test_asker_who_leaves_takes_the_worker_along(engine: PicoEngine) -> None:
+    """A text nobody waits for any more does not hold a worker."""
+    await engine.synthesize(TEXT, VOICE)
+    os.kill(pids(engine)[0], signal.SIGSTOP)
+    speaking = asyncio.create_task(engine.synthesize(TEXT, VOICE))
+    await asyncio.sleep(0)
+    speaking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await speaking
+    assert (await engine.synthesize(TEXT, VOICE)).duration_s > 1.0
+
+
+async def test_queue_is_bounded() -> None:
+    """When as many wait as may, the next is refused at once, for now."""
+    engine = PicoEngine(workers=1, queue=2)
+    await engine.synthesize(TEXT, VOICE)
+    os.kill(pids(engine)[0], signal.SIGSTOP)
+    waiting = [asyncio.create_task(engine.synthesize(TEXT, VOICE)) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded) as caught:
+        await engine.synthesize(TEXT, VOICE)
+    assert caught.value.is_temporary
+    os.kill(pids(engine)[0], signal.SIGCONT)
+    assert len(await asyncio.gather(*waiting)) == 3
+    await engine.close()
+
+
+async def test_library_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An engine that is not installed says so."""
+    (tmp_path / "py_nanotts.py").write_text("raise ImportError('not for this system')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    engine = PicoEngine(workers=1)
+    with pytest.raises(EngineError, match="cannot start: ImportError: not for this system"):
+        await engine.synthesize(TEXT, VOICE)
+    assert pids(engine) == []
+    await engine.close()
+
+
+async def test_workers_end_with_their_parent() -> None:
+    """When the gateway is killed, its workers are gone too."""
+    program = (
+        "import asyncio, os, signal\n"
+        "from tts.pico import PicoEngine\n"
+        "async def main():\n"
+        "    engine = PicoEngine(workers=1)\n"
+        "    await engine.synthesize('Hello.', engine.voices[0])\n"
+        "    os.kill(engine._pool.pids[0], signal.SIGSTOP)\n"
+        "    print(engine._pool.pids[0], flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "asyncio.run(main())\n"
+    )
+    gateway = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE
+    )
+    told, _ = await gateway.communicate()
+    await gone(int(told))
+
+
+async def test_secrets_stay_home(engine: PicoEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker is not told what the gateway's environment holds."""
+    monkeypatch.setenv("GATEWAY__STORE__DATABASE_URL", "postgresql://lab:lab@localhost/lab")
+    await engine.synthesize(TEXT, VOICE)
+    assert "GATEWAY" not in told_of(engine, "environ")

@@ -1,0 +1,354 @@
+"""Speech: the order of engines, who may have a text, the cache, the default without a network."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from protocols.audio import wav
+from protocols.audio.g711 import RATE, Law, decode
+from tests.tts import hostile
+from tests.tts.engines import Parrot
+from tts.cache import Cache
+from tts.engine import EngineError, NotSpoken, Pcm, TextRefused
+from tts.pico import PicoEngine
+from tts.speech import Speech, Utterance
+
+TEXT = "Your gown is ready."
+SECRET = "Zanzibar"
+
+Open = Callable[..., Speech]
+
+
+def say_as_it_is(text: str, language: str, lexicon: Mapping[str, str]) -> str:
+    return lexicon.get(text, text)
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[Open]:
+    speeches = []
+
+    def make(*engines: Parrot | PicoEngine, **options: object) -> Speech:
+        speech = Speech(engines, Cache(None), normalize=say_as_it_is, **options)  # type: ignore[arg-type]
+        speeches.append(speech)
+        return speech
+
+    yield make
+    for speech in speeches:
+        await speech.close()
+
+
+def said(text: str = TEXT, *engines: str) -> Utterance:
+    return Utterance(text, engines=engines or ("parrot",))
+
+
+async def refusal(speech: Speech, utterance: Utterance) -> NotSpoken:
+    with pytest.raises(NotSpoken) as caught:
+        await speech.say(utterance)
+    return caught.value
+
+
+# ------------------------------------------------------------------- what comes out
+
+
+@pytest.mark.parametrize("law", Law)
+async def test_audio(opened: Open, law: Law) -> None:
+    """What an engine says comes out as telephone audio, with silence around it."""
+    audio = await opened(Parrot()).say(replace(said(), law=law))
+    assert audio.duration_s == pytest.approx(1.0, abs=0.02)
+    assert (audio.engine, audio.voice, audio.script) == ("parrot", "parrot:en-1", TEXT)
+    assert audio.data[: RATE // 10] == bytes([law.silence]) * (RATE // 10)
+    heard = wav.read(audio.wav())
+    assert heard.rate == RATE
+    assert heard.samples.tolist() == decode(audio.data, law).tolist()
+
+
+async def test_lexicon(opened: Open) -> None:
+    """The shop's own words for words are said."""
+    utterance = replace(said("Nguyen"), lexicon={"Nguyen": "win"})
+    assert (await opened(Parrot()).say(utterance)).script == "win"
+
+
+async def test_preview_speaks_nothing(opened: Open) -> None:
+    """The script can be had without a voice."""
+    engine = Parrot()
+    assert opened(engine).script("Hi <b>there</b>", "en", {}) == "Hi b there b"
+    assert engine.said == []
+
+
+async def test_voices(opened: Open) -> None:
+    """Voices are listed, those of engines elsewhere only to those who may use them."""
+    speech = opened(Parrot(), Parrot("far", is_remote=True))
+    assert [str(voice) for voice in speech.voices()] == ["parrot:en-1", "parrot:en-2"]
+    everywhere = speech.voices(frozenset({"parrot", "far"}))
+    assert len(everywhere) == 4
+
+
+@pytest.mark.parametrize(
+    ("language", "voice", "used"),
+    [
+        ("en", "", "en-1"),
+        ("EN-gb", "parrot:en-2", "en-2"),
+        ("es", "", "es-1"),
+        ("es", "parrot:en-2", "es-1"),
+        ("en", "other:en-2", "en-1"),
+        ("en", "parrot:nobody", "en-1"),
+    ],
+)
+async def test_choice_of_voice(opened: Open, language: str, voice: str, used: str) -> None:
+    """The voice asked for speaks if it has the language, else the default of the language."""
+    engine = Parrot(languages=("en", "es"))
+    await opened(engine).say(replace(said(), language=language, voice=voice))
+    assert [voice for voice, _ in engine.said] == [used]
+
+
+# ------------------------------------------------------------------- texts refused
+
+
+@pytest.mark.parametrize("text", [*hostile.SILENT, *hostile.LONG])
+async def test_refused_texts(opened: Open, text: str) -> None:
+    """A text that nothing can speak is refused before any engine has it, for good."""
+    engine = Parrot()
+    with pytest.raises(TextRefused) as caught:
+        await opened(engine).say(said(text))
+    assert not caught.value.is_temporary
+    assert engine.said == []
+
+
+async def test_hostile_texts_reach_engines_as_words(opened: Open, tmp_path: Path) -> None:
+    """Even when the normaliser does nothing, no markup and no control character goes on."""
+    engine = Parrot()
+    speech = opened(engine)
+    for text in [*hostile.markup(tmp_path / "x"), *hostile.STRANGE]:
+        try:
+            await speech.say(said(text))
+        except TextRefused:
+            continue
+    assert engine.said
+    for _, text in engine.said:
+        assert not set(text) & set('<>[]{}&;\\/"|$`\0\x1b\n')
+
+
+# ------------------------------------------------------------------- who speaks
+
+
+async def test_first_of_the_order(opened: Open) -> None:
+    """The first engine of the order speaks, and no other has the text."""
+    first, second = Parrot("first"), Parrot("second")
+    audio = await opened(second, first).say(said(TEXT, "first", "second"))
+    assert audio.engine == "first"
+    assert second.said == []
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (EngineError("HTTP 500"), "HTTP 500"),
+        (EngineError("too long", is_temporary=False), "too long"),
+        (KeyError(SECRET), "failed (KeyError)"),
+        (TimeoutError(), "took over 90 s"),
+        (TextRefused("too-long"), "the text is too long to be spoken"),
+    ],
+)
+async def test_next_of_the_order(opened: Open, error: Exception, reason: str) -> None:
+    """When an engine fails in any way, the next speaks."""
+    first, second = Parrot("first"), Parrot("second")
+    first.error = error
+    speech = opened(first, second)
+    assert (await speech.say(said(TEXT, "first", "second"))).engine == "second"
+    refused = await refusal(speech, said(TEXT, "first"))
+    assert [each.reason for each in refused.attempts] == [reason]
+    assert SECRET not in str(refused)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Pcm(np.zeros(8_000, np.int16), 8_000), Pcm(np.zeros(0, np.int16), 8_000)],
+    ids=["silence", "nothing"],
+)
+async def test_silent_engine(opened: Open, answer: Pcm) -> None:
+    """An engine that answers with silence has failed."""
+    first, second = Parrot("first"), Parrot("second")
+    first.answer = answer
+    assert (await opened(first, second).say(said(TEXT, "first", "second"))).engine == "second"
+
+
+async def test_text_stays_here(opened: Open) -> None:
+    """An engine elsewhere never has the text of a shop that did not allow it."""
+    far, near = Parrot("far", is_remote=True), Parrot("near")
+    speech = opened(far, near)
+    assert (await speech.say(said(TEXT, "far", "near"))).engine == "near"
+    refused = await refusal(speech, said(TEXT, "far"))
+    assert refused.attempts[0].reason == "may not have this text"
+    assert not refused.is_temporary
+    assert far.said == []
+    near.error = EngineError("broken")
+    for allowed in (frozenset(), frozenset({"near"}), None):
+        await refusal(speech, replace(said("Other.", "far", "near"), allowed=allowed))
+    assert far.said == []
+
+
+async def test_allowed_elsewhere(opened: Open) -> None:
+    """A shop that allows it is spoken for from elsewhere."""
+    far = Parrot("far", is_remote=True)
+    utterance = replace(said(TEXT, "far"), allowed=frozenset({"far"}))
+    assert (await opened(far).say(utterance)).engine == "far"
+
+
+async def test_every_engine_is_accounted_for(opened: Open) -> None:
+    """When nobody speaks, the error tells of each engine why, and when to come back."""
+    busy, spanish = Parrot("busy"), Parrot("spanish", languages=("es",))
+    busy.error = EngineError("HTTP 429", retry_after_s=30.0)
+    speech = opened(busy, spanish, Parrot("far", is_remote=True))
+    refused = await refusal(speech, said(TEXT, "busy", "spanish", "far", "gone"))
+    assert str(refused) == (
+        "no engine could speak (busy: HTTP 429; spanish: has no voice for 'en'; "
+        "far: may not have this text; gone: is not set up)"
+    )
+    assert refused.is_temporary
+    assert refused.retry_after_s == 30.0
+
+
+async def test_failing_engine_is_skipped(opened: Open) -> None:
+    """An engine that keeps failing is left alone, until its time is over and it speaks again."""
+    now = [100.0]
+    first, second = Parrot("first"), Parrot("second")
+    first.error = EngineError("broken")
+    speech = opened(first, second, clock=lambda: now[0])
+    for number in range(10):
+        audio = await speech.say(said(f"Number {number}.", "first", "second"))
+        assert audio.engine == "second"
+    assert len(first.said) == 3
+    assert [each.name for each in speech.health() if each.skipped_for_s] == ["first"]
+    first.error = None
+    now[0] += 1.0
+    assert (await speech.say(said("Better?", "first", "second"))).engine == "first"
+    assert not any(each.failures for each in speech.health())
+
+
+async def test_cached_audio_of_a_skipped_engine(opened: Open) -> None:
+    """What an engine has said is played though it is skipped now."""
+    engine = Parrot()
+    speech = opened(engine)
+    await speech.say(said())
+    engine.error = EngineError("HTTP 429", retry_after_s=60.0)
+    refused = await refusal(speech, said("Something else."))
+    assert refused.retry_after_s == 60.0
+    again = await refusal(speech, said("Something else."))
+    assert "is skipped for 60 s" in str(again)
+    assert (await speech.say(said())).is_cached
+
+
+# ------------------------------------------------------------------- rendered once
+
+
+async def test_blast(opened: Open) -> None:
+    """A thousand equal texts at a time are rendered once."""
+    engine = Parrot()
+    speech = opened(engine)
+    audios = await asyncio.gather(*(speech.say(said()) for _ in range(1_000)))
+    assert len({audio.data for audio in audios}) == 1
+    assert len(engine.said) == 1
+
+
+async def test_what_makes_audio_differ(opened: Open) -> None:
+    """Another text, voice, law or version of the engine is rendered anew; another shop is not."""
+    engine = Parrot(languages=("en", "es"))
+    speech = opened(engine)
+    variants = [
+        said(),
+        said("Your gown is here."),
+        replace(said(), voice="parrot:en-2"),
+        replace(said(), law=Law.ALAW),
+        replace(said(), language="es"),
+    ]
+    keys = {(await speech.say(variant)).key for variant in variants}
+    assert len(keys) == len(engine.said) == len(variants)
+    engine.fingerprint = "2"
+    assert not (await speech.say(said())).is_cached
+    assert (await speech.say(replace(said(), lexicon={"another": "shop"}))).is_cached
+
+
+async def test_two_of_one_name(opened: Open) -> None:
+    """Two engines of one name are a mistake."""
+    with pytest.raises(ValueError, match="one name"):
+        opened(Parrot(), Parrot())
+
+
+async def test_close_closes_engines(opened: Open) -> None:
+    """Engines are closed with it, also while one speaks."""
+    engine = Parrot()
+    engine.gate.clear()
+    speech = opened(engine)
+    saying = asyncio.create_task(speech.say(said()))
+    await engine.begun.wait()
+    await speech.close()
+    with pytest.raises(asyncio.CancelledError):
+        await saying
+    assert engine.is_closed
+
+
+# ------------------------------------------------------------------- the default engine
+
+
+OFFLINE = """
+import asyncio, socket
+from tts.cache import Cache
+from tts.pico import PicoEngine
+from tts.speech import Speech, Utterance
+
+async def main():
+    speech = Speech([PicoEngine(workers=1)], Cache(None))
+    await speech.start()
+    audio = await speech.say(Utterance("Your order 4471 is ready, call (212) 555-0123."))
+    print(audio.engine, audio.duration_s > 4)
+    await speech.close()
+
+asyncio.run(main())
+"""
+
+
+def _speak(*prefix: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*prefix, sys.executable, "-c", OFFLINE],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_default_without_a_network() -> None:
+    """With the network cut, normaliser, default engine and phone audio need nothing else."""
+    pytest.importorskip("py_nanotts")
+    cut = ("unshare", "--map-root-user", "--net")
+    try:
+        allowed = subprocess.run([*cut, "true"], check=False, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("this system has no unshare")
+    if allowed.returncode:
+        pytest.skip("this system does not let a network be cut")
+    result = _speak(*cut)
+    assert result.stdout == "pico True\n", result.stderr
+
+
+async def test_default_opens_no_socket(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default engine asks nobody: no connection is made and no name looked up."""
+    pytest.importorskip("py_nanotts")
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise AssertionError("the network was used")
+
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, forbidden, raising=False)
+    monkeypatch.setattr(socket, "getaddrinfo", forbidden)
+    audio = await opened(PicoEngine(workers=1)).say(said(TEXT, "pico"))
+    assert audio.duration_s > 1.0
