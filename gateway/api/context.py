@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.api.deadline import Deadline
+from gateway.errors import Refusal
 from gateway.ids import IdSource, wall_ms
 
 if TYPE_CHECKING:
+    from config.changes import Changes
     from config.settings import Settings
     from gateway.dispatch.acceptance import Acceptance
     from gateway.dispatch.depths import Depths
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from gateway.observe.metrics import Metrics
     from gateway.store.database import Database
     from gateway.store.directory import Directory
+
+
+async def _cannot_reload() -> Changes:
+    raise Refusal("not-available", "This process was not started from settings.")
 
 
 def _always_ready() -> list[str]:
@@ -38,8 +44,12 @@ class ApiContext:
     ids: IdSource
     has_link: Callable[[int], bool]
     """Whether any link serves the route with this id."""
+    next_link: Callable[[int], str | None] = field(default=lambda _: None)
+    """The link of this process that would carry the next message of the route with this id."""
     readiness: Callable[[], list[str]] = field(default=_always_ready)
     """Why the gateway is not ready to accept, in words; empty when it is."""
+    reload: Callable[[], Awaitable[Changes]] = field(default=_cannot_reload)
+    """Reads the settings again. Raises SettingsError."""
     now_ms: Callable[[], int] = field(default=wall_ms)
     deadline: Deadline = field(init=False)
     """Keeps those who wait for a commit from waiting for ever."""

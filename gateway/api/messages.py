@@ -13,7 +13,16 @@ from gateway.api.context import ApiContext
 from gateway.api.decoding import Body, BodyReader, Misfit, read_body
 from gateway.api.endpoints import Endpoint, json_answer
 from gateway.api.problems import invalid
-from gateway.dispatch.acceptance import Draft, answer, choose_sender, iso, settle_draft
+from gateway.dispatch.acceptance import (
+    Draft,
+    answer,
+    choose_route,
+    choose_sender,
+    explain_route,
+    iso,
+    settle_draft,
+)
+from gateway.dispatch.choosing import Choice
 from gateway.dispatch.intake import Idempotency
 from gateway.dispatch.request import SendRequest
 from gateway.errors import Fault, Refusal
@@ -52,7 +61,11 @@ class Repair(msgspec.Struct):
 
 
 class Preview(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What would become of a message. `text` is what would be sent."""
+    """What would become of a message. `text` is what would be sent.
+
+    `route`: what it would wait for, and `why`, in sentences; `link`: the link that would carry it
+    now, where this process knows of one that is able.
+    """
 
     status: str
     channel: str
@@ -63,6 +76,9 @@ class Preview(msgspec.Struct, kw_only=True, omit_defaults=True):
     text: str
     repaired: list[Repair]
     expires_at: str
+    route: str
+    why: list[str]
+    link: str | None = None
     reason: str | None = None
     send_at: str | None = None
 
@@ -222,6 +238,9 @@ async def preview(context: ApiContext, caller: Caller, request: web.Request) -> 
     draft = context.acceptance.draft(shop, wanted, context.now_ms())
     alerts, number = await _known(context.database, draft)
     choose_sender(draft, number)
+    known = alerts if draft.alerts is None else draft.alerts
+    if draft.routing is not None and draft.needs_contact:
+        choose_route(draft, known)
     settle_draft(
         draft,
         alerts,
@@ -229,7 +248,8 @@ async def preview(context: ApiContext, caller: Caller, request: web.Request) -> 
         has_link=context.has_link(draft.message.route),
         now_ms=context.now_ms(),
     )
-    return json_answer(_preview(draft))
+    link = context.next_link(draft.message.route)
+    return json_answer(_preview(draft, explain_route(draft, known), link))
 
 
 async def _known(database: Database, draft: Draft) -> tuple[str | None, str | None]:
@@ -244,7 +264,7 @@ async def _known(database: Database, draft: Draft) -> tuple[str | None, str | No
     return (rows[0]["sms_alerts"], rows[0]["number"]) if rows else (None, None)
 
 
-def _preview(draft: Draft) -> Preview:
+def _preview(draft: Draft, choice: Choice, link: str | None) -> Preview:
     told: dict[str, Any] = answer(draft)
     told.pop("id")
     message = draft.message
@@ -255,6 +275,9 @@ def _preview(draft: Draft) -> Preview:
         text=message.body,
         repaired=[Repair(c.char, c.replacement, c.times) for c in draft.changes],
         expires_at=iso(message.expires_ms),
+        route=choice.route,
+        why=list(choice.why),
+        link=link,
     )
 
 

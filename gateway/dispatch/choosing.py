@@ -135,8 +135,8 @@ class Routing:
             else:
                 asked = " or ".join(r.words for r in rules)
                 why.append(f"route {rule.route} is not for this message: it takes messages {asked}")
-        if taken is None:
-            why.append(f"no route fits: {home} carries what no other route takes")
+        if taken is None and told:
+            why.append(f"no other route fits: {home} carries what none of them takes")
         return Choice(home if taken is None else taken.route, tuple(why))
 
     def _rules_for(self, number: str, home: str) -> Iterator[Rule]:

@@ -184,6 +184,12 @@ class Route:
             return 0
         return sum(member.way.free() for member in takers(self._able()))
 
+    def next_link(self) -> str | None:
+        """The link that would carry a message now, by name; None while none is able."""
+        ready = self._able()
+        first = [member for member in ready if member.standby == ready[0].standby]
+        return min(first, key=_served).way.link.name if first else None
+
     def share(self, count: int) -> list[tuple[Member, int]]:
         """Which links take that many new messages; none where there is none to take them."""
         if self._only is not None:
@@ -198,6 +204,10 @@ class Serving:
     route: Route
     weight: int = 1
     standby: int = 0
+
+
+def _served(member: Member) -> float:
+    return member.served
 
 
 class Wake(Protocol):

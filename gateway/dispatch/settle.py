@@ -12,7 +12,8 @@ import json
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from gateway.dispatch.flights import Fate, Flights, Outgoing
@@ -48,9 +49,11 @@ class Settler:
         may_write: Callable[[], bool] = lambda: True,
         on_carrier_ids: Callable[[Iterable[tuple[int, str, Sent]]], None] = lambda _: None,
         on_states: Callable[[int, State, int], None] = lambda link, state, count: None,
+        link_names: Mapping[int, str] = MappingProxyType({}),
     ) -> None:
         """`may_write`: whether this node holds its lease. `on_carrier_ids` gets link, carrier id
         and segment of what was committed, `on_states` how many segments of a link came to a state.
+        `link_names` by id, for the timeline.
         """
         self._connection = connection
         self._ids = ids
@@ -59,6 +62,7 @@ class Settler:
         self._may_write = may_write
         self._on_carrier_ids = on_carrier_ids
         self._on_states = on_states
+        self._link_names = link_names
         self._outcomes = Outcomes()
         self._wake = asyncio.Event()
         self._is_idle = asyncio.Event()
@@ -103,10 +107,12 @@ class Settler:
         `avoid`: the link, where it refused for reasons of its own: another one of the route then
         takes the message, unless a part of it was accepted here.
         """
-        detail = {"error": storable(error), "retry_s": round(delay_s, 1)}
-        self._event(message, kind, segment, detail)
+        detail: dict[str, Any] = {"error": storable(error), "retry_s": round(delay_s, 1)}
         if avoid is not None and (message.pin is None or message.pin < 0):
             message.pin = -avoid
+            if avoid in self._link_names:
+                detail["link"] = self._link_names[avoid]
+        self._event(message, kind, segment, detail)
         if message.fate is None:
             message.fate = Fate.AGAIN
             message.delay_s = delay_s

@@ -122,9 +122,12 @@ def _because(what: str, reason: Any) -> str:
 
 def _again(what: str) -> _Sentence:
     def sentence(message: StoredMessage, event: StoredEvent) -> str:
-        told = _because(f"{what} by {message.route}", event.detail.get("error"))
+        peer = event.detail.get("link")
+        told = _because(f"{what} by {peer or message.route}", event.detail.get("error"))
         wait_s = event.detail.get("retry_s") or 0
         when = f"in {wait_s:g} s" if wait_s else f"when {message.route} takes texts again"
+        if peer is not None:
+            when = f"{f'in {wait_s:g} s' if wait_s else 'at once'}, by another link if there is one"
         return f"{told}, tried again {when}"
 
     return sentence

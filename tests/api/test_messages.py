@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
+from config.routes import RouteSettings
 from gateway.api.deadline import Deadline
+from gateway.dispatch.choosing import Routing
 from gateway.model import Place
 from tests.api.fixtures import ADMIN_KEY, OTHER_KEY, REVOKED_KEY, Api
 
@@ -211,5 +214,28 @@ async def test_a_preview_says_what_would_be_sent_and_stores_nothing(api: Api) ->
         "repaired": [
             {"character": "\N{RIGHT SINGLE QUOTATION MARK}", "replacement": "'", "count": 1}
         ],
+        "route": "acme",
+        "why": ["the number +12125550140 is assigned to acme"],
     }
     assert not api.intake.accepted
+
+
+async def test_a_preview_explains_the_route(api: Api) -> None:
+    """Which one, why not another, and the link that would carry the message now."""
+    routes = [RouteSettings(name=name, links=("acme",), numbers=("acme",)) for name in ("v", "w")]
+    first = msgspec.structs.replace(routes[0], carriers=("Verizon",))
+    api.context.acceptance.routing = Routing((first, routes[1]), {"v": 8, "w": 9})
+    api.context.next_link = lambda route: f"link of {route}"
+    contact = {"primary_phone": "2125550123", "sms_alerts": " verizon "}
+    body = {"contact": contact, "text": TEXT}
+    _, told, _ = await api.call("POST", "/v1/messages/preview", body)
+    assert (told["route"], told["link"]) == ("v", "link of 8")
+    assert told["why"] == [
+        "the number +12125550140 is assigned to acme",
+        "route v is taken: it is for numbers of acme and messages to a phone of verizon",
+        "route w would do too: it does not name the carrier",
+    ]
+    contact["sms_alerts"] = "SMS OK"
+    _, told, _ = await api.call("POST", "/v1/messages/preview", body)
+    assert (told["route"], told["link"]) == ("w", "link of 9")
+    assert "route v is not for this message: it takes messages to a phone of verizon" in told["why"]

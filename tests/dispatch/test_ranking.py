@@ -314,6 +314,55 @@ async def test_the_statement_claims_as_the_model_does(
         await asyncio.sleep(0)
 
 
+PINS = st.sampled_from([None, None, 1, 2, -1, -2, 9])
+
+
+@given(
+    rows=st.lists(st.tuples(LANES, st.integers(0, 3), PINS), max_size=25),
+    batch=st.integers(1, 6),
+    passed_over=st.lists(st.sampled_from([1, 2, -1, -2]), max_size=3, unique=True),
+)
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+async def test_the_statements_respect_pins(
+    database: ConnectParameters,
+    rows: list[tuple[Lane, int, int | None]],
+    batch: int,
+    passed_over: list[int],
+) -> None:
+    """What is passed over stays, in its place; a claim of certain pins takes only those."""
+    async with opened(database) as store:
+        hot = HotConnection(store, "claims")
+        await hot.fetch("TRUNCATE message, queue, flight")
+        pins = {n: pin for n, (_, _, pin) in enumerate(rows, 1)}
+        cursors, flights = Cursors(), iter(range(1, 1000))
+        await _insert(hot, ModelQueue(), cursors, [(n, *r[:2]) for n, r in enumerate(rows, 1)])
+        for n, pin in pins.items():
+            await hot.fetch("UPDATE queue SET pin = $1 WHERE id = $2", pin, n)
+        got: list[int] = []
+        while cursors.may_have:
+            place, flight = cursors.begin(), next(flights)
+            found = await hot.fetch(SQL["claim"], 1, *place, batch, flight, 1, 1, 1, passed_over)
+            cursors.end(batch, (row["rank"] for row in found))
+            got += [row["id"] for row in found]
+            assert all(row["pin"] == pins[row["id"]] for row in found)
+        ranks = {n: floor(lane) + start for n, (lane, start, _) in enumerate(rows, 1)}
+        assert sorted(got) == [n for n in pins if pins[n] not in passed_over]
+        batches = [got[n : n + batch] for n in range(0, len(got), batch)]
+        for one, other in zip(batches, batches[1:], strict=False):
+            assert max(ranks[n] for n in one) <= min(ranks[n] for n in other)
+        left = []
+        while found := await hot.fetch(
+            SQL["claim_pinned"], 1, batch, next(flights), 1, 1, 1, passed_over
+        ):
+            assert len(found) <= batch
+            left += [row["id"] for row in found]
+        assert sorted(left) == [n for n in pins if pins[n] in passed_over]
+        assert await hot.fetch("SELECT id FROM queue") == []
+        await asyncio.sleep(0)
+
+
 async def _insert(
     hot: HotConnection, queue: ModelQueue, cursors: Cursors, rows: list[tuple[int, Lane, int]]
 ) -> None:
