@@ -120,3 +120,26 @@ def text(tlvs: Iterable[Tlv], tag: int) -> str | None:
     absent."""
     value = first(tlvs, tag)
     return None if value is None else value.partition(b"\0")[0].decode("latin-1")
+
+
+_CONGESTION: Final = (
+    (0, "idle"),
+    (29, "low load"),
+    (49, "medium load"),
+    (69, "high load"),
+    (79, "optimum load"),
+    (89, "nearly congested"),
+    (99, "congested"),
+)
+
+
+def congestion(tlvs: Iterable[Tlv]) -> int | None:
+    """How busy the peer says it is, 0 to 99 (SMPP v5.0 section 4.8.4.18); from 80 on send less.
+    None when it does not say, or not in these terms."""
+    value = integer(tlvs, Tag.CONGESTION_STATE)
+    return value if value is not None and value <= _CONGESTION[-1][0] else None
+
+
+def congestion_words(value: int) -> str:
+    """The standard's word for a congestion state of 0 to 99."""
+    return next((words for limit, words in _CONGESTION if value <= limit), "unknown load")
