@@ -15,11 +15,16 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import asyncpg
+from msgspec.structs import replace
 
+from config.changes import Changes, compare
+from config.faults import SettingsError
+from config.places import Places
 from config.settings import Settings
 from gateway.api.context import ApiContext
 from gateway.api.server import ApiServer
 from gateway.channels.esme.server import SmppServer
+from gateway.channels.checks import link_breaches
 from gateway.channels.linkset import Dispatch, LinkSet
 from gateway.channels.states import LinkStates
 from gateway.dispatch.acceptance import Acceptance
@@ -33,7 +38,7 @@ from gateway.dispatch.recovery import Recovery
 from gateway.dispatch.routes import Routes
 from gateway.dispatch.settle import Settler
 from gateway.dispatch.upkeep import Upkeep
-from gateway.errors import Fenced, GatewayError, StoreDown
+from gateway.errors import Fenced, GatewayError, Refusal, StoreDown
 from gateway.ids import IdSource, wall_ms
 from gateway.inbound.texts import Texts
 from gateway.model import State
@@ -62,8 +67,18 @@ LAST_S = 1.0
 class Gateway:
     """One node."""
 
-    def __init__(self, settings: Settings, roles: tuple[str, ...] = ROLES) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        roles: tuple[str, ...] = ROLES,
+        read: Callable[[], tuple[Settings, Places]] | None = None,
+    ) -> None:
+        """`read` reads the settings again, with the places of their keys. It raises
+        SettingsError.
+        """
         self.settings = settings
+        self._read = read
+        self._reloading = asyncio.Lock()
         self.roles = roles
         self.failed: asyncio.Event = asyncio.Event()
         self.url = ""
@@ -144,6 +159,7 @@ class Gateway:
             may_write=node.may_write,
             on_carrier_ids=self._receipts.carrier_ids,
             on_states=self._count_segments,
+            link_names=self._network.link_names,
         )
         self._recovery = Recovery(
             self._hot("recovery"),
@@ -170,7 +186,7 @@ class Gateway:
             settings.sms,
             settings.limits,
             self._ids,
-            self._network.reference_bits,
+            self._network.dialects,
         )
         self._acceptance.routing = self._network.routing
         self._intake = Intake(
@@ -276,7 +292,9 @@ class Gateway:
             metrics=self._metrics,
             ids=self._ids,
             has_link=lambda route: self._routes.get(route).is_served,
+            next_link=lambda route: self._routes.get(route).next_link(),
             readiness=self._unready,
+            reload=self.reload,
         )
 
     def _unready(self) -> list[str]:
@@ -307,11 +325,48 @@ class Gateway:
         ]
         for name, run in parts:
             self._spawn(name, run)
-        if "sms" in self.roles:
-            for link in self.settings.links:
-                self._links.add(link)
-        if "mail" in self.roles and self.settings.mail.is_on:
-            self._links.add_mail(self.settings.mail)
+        self._links.begin(self.settings, self.roles)
+
+    # Settings read again ------------------------------------------------------------------------
+
+    async def reload(self) -> Changes:
+        """Take over what changed in links, routes, mail and certificates, and touch nothing else.
+
+        Raises SettingsError with every fault, GatewayError and Refusal; everything then stays as it
+        is.
+        """
+        if self._read is None or not self._is_ready or self._is_stopping:
+            raise Refusal("not-available", "The settings cannot be read again now.")
+        async with self._reloading:
+            new, places = self._read()
+            if breaches := link_breaches(new):
+                faults = [places.fault(each.path, each.problem, each.hint) for each in breaches]
+                raise SettingsError(faults)
+            changes = compare(self.settings, new)
+            if self._api is not None:
+                self._api.reload_tls()
+            await self._network.load(self._database, new)
+            self._acceptance.routing = self._network.routing
+            self.settings = replace(self.settings, links=new.links, routes=new.routes)
+            if changes.mail:
+                self.settings = replace(self.settings, mail=new.mail)
+            await self._links.apply(changes, self.settings, self.roles)
+            log.info("settings read again: %s", changes.words())
+            return changes
+
+    def reload_soon(self) -> None:
+        """As `reload`, for a signal: the log tells what came of it."""
+        task = asyncio.create_task(self._reload_and_tell(), name="reload")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _reload_and_tell(self) -> None:
+        try:
+            await self.reload()
+        except SettingsError as error:
+            log.error("the settings have faults, nothing was changed\n%s", error)
+        except (GatewayError, Refusal) as error:
+            log.error("the settings were not read again: %s", error)
 
     def _spawn(
         self, name: str, run: Callable[[], Coroutine[Any, Any, None]]

@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from config.settings import split_listen
-from gateway.api import batch, lookups, messages, openapi, ops, queues, replies
+from gateway.api import batch, lookups, messages, openapi, ops, queues, reload, replies
 from gateway.api.context import ApiContext
 from gateway.api.endpoints import Endpoint, OpenEndpoint, bind
 from gateway.api.express import Hall
@@ -38,6 +38,7 @@ KEYED: tuple[Endpoint, ...] = (
     *lookups.ENDPOINTS,
     *replies.ENDPOINTS,
     *queues.ENDPOINTS,
+    *reload.ENDPOINTS,
 )
 """Every endpoint that needs a key."""
 
@@ -220,16 +221,24 @@ class ApiServer:
 
     def __init__(self, context: ApiContext) -> None:
         http = context.settings.http
-        tls = None
+        self._tls: ssl.SSLContext | None = None
         if http.tls_cert is not None and http.tls_key is not None:
-            tls = _tls(http.tls_cert, http.tls_key)
+            self._tls = _tls(http.tls_cert, http.tls_key)
+        self._http = http
         has_own_ops = bool(http.ops_listen)
         self._api = Listener(
-            make_app(context, with_ops=not has_own_ops), http.listen, express=context, tls=tls
+            make_app(context, with_ops=not has_own_ops), http.listen, express=context, tls=self._tls
         )
         self._listeners = [self._api]
         if has_own_ops:
             self._listeners.append(Listener(make_ops_app(context), http.ops_listen))
+
+    def reload_tls(self) -> None:
+        """Read the certificate again, for the next connections. Raises CannotListen."""
+        http = self._http
+        if self._tls is not None and http.tls_cert is not None and http.tls_key is not None:
+            _tls(http.tls_cert, http.tls_key)  # a pair that does not serve must not get halfway in
+            self._tls.load_cert_chain(http.tls_cert, http.tls_key)
 
     @property
     def url(self) -> str:

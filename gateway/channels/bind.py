@@ -16,7 +16,6 @@ from gateway.channels.dispositions import Treatment
 from gateway.channels.figures import Figures
 from gateway.channels.link import Lease, LinkState, Standing
 from gateway.channels.pacing import IN_HAND_S, Meter, backoff_s
-from gateway.channels.submission import submit_bodies
 from gateway.dispatch.flights import Outgoing
 from gateway.model import Cause, EventKind, State
 from protocols.errors import LocalProtocolError
@@ -184,7 +183,7 @@ class SmppBind:
         """Send this behind what waits already; `pump` follows."""
         link = self.link
         try:
-            message.waiting = submit_bodies(message, link.settings)
+            message.waiting = link.submission.bodies(message)
         except (LocalProtocolError, ValueError) as error:
             why = f"it cannot be put into SMPP: {error}"
             link.services.settler.gate(message, State.FAILED, why)

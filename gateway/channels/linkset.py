@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from config.settings import LimitSettings, LinkSettings, MailSettings
+import asyncpg
+
+from config.changes import Changes
+from config.settings import LimitSettings, LinkSettings, MailSettings, Settings
 from gateway.channels.accepted import AcceptedLink
-from gateway.channels.bound import BoundLink
+from gateway.channels.bound import DRAIN_S, BoundLink
 from gateway.channels.caps import DailyCap
 from gateway.channels.control import LinkControl
 from gateway.channels.link import Services, TakesReceipts, TakesTexts
@@ -22,10 +27,16 @@ from gateway.dispatch.flights import Flights
 from gateway.dispatch.network import MAIL, Network
 from gateway.dispatch.routes import Routes
 from gateway.dispatch.settle import Settler
+from gateway.errors import StoreDown
 from gateway.ids import IdSource
 from gateway.store.database import Database, HotConnection
 from gateway.store.directory import Directory
 from gateway.store.nodes import Node
+from gateway.store.queries import load
+
+log = logging.getLogger(__name__)
+
+SQL = load("links")
 
 AnyLink = SmppLink | AcceptedLink | MailLink
 Spawn = Callable[[str, Callable[[], Coroutine[Any, Any, None]]], asyncio.Task[None]]
@@ -56,6 +67,15 @@ class _Running:
     link: AnyLink
     feeder: Feeder
     tasks: list[asyncio.Task[None]]
+    ended: asyncio.Event
+    """Set when the link has nothing more to do."""
+
+
+async def _run(link: BoundLink, ended: asyncio.Event) -> None:
+    """Run a link to its end, and then wait to be cancelled: no part ends before its time."""
+    await link.run()
+    ended.set()
+    await asyncio.Event().wait()
 
 
 class LinkSet:
@@ -101,6 +121,51 @@ class LinkSet:
         link = self.get(name)
         return link if isinstance(link, AcceptedLink) else None
 
+    def begin(self, settings: Settings, roles: tuple[str, ...]) -> None:
+        """Build and run all links of these roles."""
+        if "sms" in roles:
+            for link in settings.links:
+                self.add(link)
+        if "mail" in roles and settings.mail.is_on:
+            self.add_mail(settings.mail)
+
+    async def apply(self, changes: Changes, settings: Settings, roles: tuple[str, ...]) -> None:
+        """Come to other settings: what changed is drained and built anew, the rest goes on."""
+        gone = {*changes.changed, *changes.removed, *([MAIL] if changes.mail else [])}
+        await asyncio.gather(*(self.remove(name) for name in gone if name in self._running))
+        if "sms" in roles:
+            wanted = {*changes.added, *changes.changed}
+            for link in settings.links:
+                if link.name in wanted:
+                    self.add(link)
+        if changes.mail and "mail" in roles and settings.mail.is_on:
+            self.add_mail(settings.mail)
+        for name, running in self._running.items():
+            running.feeder.serve(self._network.serves(name))
+
+    async def remove(self, name: str) -> None:
+        """Let a link finish what it has in hand, and end it. What waits for it waits on."""
+        running = self._running[name]
+        running.feeder.stop()
+        await running.feeder.finished()
+        await running.link.drain(asyncio.get_running_loop().time() + DRAIN_S)
+        await running.ended.wait()
+        del self._running[name]
+        for task in running.tasks:
+            task.cancel()
+        await asyncio.wait(running.tasks)
+        await self._forget_states(running.link, 0)
+
+    async def _forget_states(self, link: AnyLink, from_bind: int) -> None:
+        """What this node last said of binds that it has no more."""
+        dispatch = self._dispatch
+        try:
+            await dispatch.database.fetch(
+                SQL["forget_states"], link.id, dispatch.node.id, from_bind
+            )
+        except (StoreDown, asyncpg.PostgresError) as error:
+            log.debug("old states of link %s stay until they are stale: %s", link.name, error)
+
     # Building ------------------------------------------------------------------------------------
 
     def add(self, settings: LinkSettings) -> None:
@@ -145,9 +210,12 @@ class LinkSet:
     def _run(self, link: AnyLink) -> None:
         feeder = self._feed(link)
         tasks = [self._spawn(f"feeder {link.name}", feeder.run)]
+        ended = asyncio.Event()
         if isinstance(link, BoundLink):
-            tasks.append(self._spawn(f"link {link.name}", link.run))
-        self._running[link.name] = _Running(link, feeder, tasks)
+            tasks.append(self._spawn(f"link {link.name}", partial(_run, link, ended)))
+        else:
+            ended.set()
+        self._running[link.name] = _Running(link, feeder, tasks, ended)
 
     def _feed(self, link: AnyLink) -> Feeder:
         dispatch = self._dispatch

@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.loading import Fault, SettingsError, load_with_places
 from config.breach import Breach
+from config.loading import Fault, SettingsError, load_with_places
 from config.settings import Settings
+from gateway.channels.checks import link_breaches
 from gateway.cli.frame import add_command, config_path
 from gateway.cli.output import paint, print_json
 from gateway.cli.store import database_by_url
@@ -78,7 +79,12 @@ async def database_user(settings: Settings) -> list[Breach]:
     return []
 
 
-CHECKS: tuple[Check, ...] = (tls_files, database_user, database_by_url)
+async def links(settings: Settings) -> list[Breach]:
+    """The files and statuses that links name serve."""
+    return link_breaches(settings)
+
+
+CHECKS: tuple[Check, ...] = (tls_files, links, database_user, database_by_url)
 
 
 def _record(fault: Fault) -> dict[str, object]:

@@ -11,13 +11,16 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from config.loading import load_with_places
 from gateway.app import ROLES, Gateway, check_roles
-from gateway.cli.frame import CommandError, add_command, load_settings
+from gateway.cli.frame import CommandError, add_command, config_path, load_settings
 from gateway.errors import GatewayError
 from gateway.observe.logs import set_up_logging
 from gateway.sandbox.installation import Sandbox
 
 if TYPE_CHECKING:
+    from config.places import Places
+    from config.settings import Settings
     from gateway.cli.frame import Subparsers
 
 
@@ -41,10 +44,16 @@ async def run(args: argparse.Namespace) -> int:
     settings = load_settings(args)
     set_up_logging(settings.log)
     async with contextlib.AsyncExitStack() as stack:
+        sandbox = Sandbox(settings)
         if args.sandbox or settings.sandbox.is_on:
-            settings = await stack.enter_async_context(Sandbox(settings))
+            settings = await stack.enter_async_context(sandbox)
+
+        def read() -> tuple[Settings, Places]:
+            again, places = load_with_places(config_path(args), os.environ)
+            return sandbox.laid_over(again), places
+
         try:
-            gateway = Gateway(settings, check_roles(args.roles))
+            gateway = Gateway(settings, check_roles(args.roles), read)
         except GatewayError as error:
             raise CommandError(str(error), "see gateway serve --help") from error
         return await serve(gateway)
@@ -80,6 +89,7 @@ async def serve(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, gateway.reload_soon)
     try:
         await gateway.start()
     except GatewayError as error:

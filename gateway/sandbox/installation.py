@@ -35,6 +35,8 @@ class Sandbox:
         self._page: web.AppRunner | None = None
         self.smsc = SandboxSmsc(accounts=dict([_ACCOUNT]))
         self.mail_host = MailHost()
+        self._link: LinkSettings | None = None
+        self._mail: MailSettings | None = None
         self.page_url = ""
         """Where the mails can be looked at."""
 
@@ -56,14 +58,20 @@ class Sandbox:
                 f"the sandbox cannot listen: {error.strerror}: free the addresses of [sandbox], or"
                 " set others; port 0 takes any"
             ) from error
-        link = LinkSettings(
+        self._link = LinkSettings(
             name=LINK, host=host, port=smsc_port, system_id=_ACCOUNT[0], password=_ACCOUNT[1]
         )
-        others = tuple(one for one in self._settings.links if one.name != LINK)
-        mail = MailSettings(
+        self._mail = MailSettings(
             host=mail_host, port=self.mail_host.port, security="none", sender=_SENDER
         )
-        return msgspec.structs.replace(self._settings, links=(*others, link), mail=mail)
+        return self.laid_over(self._settings)
+
+    def laid_over(self, settings: Settings) -> Settings:
+        """These settings, with the link and mail account of the peers that run."""
+        if self._link is None or self._mail is None:
+            return settings
+        others = tuple(one for one in settings.links if one.name != LINK)
+        return msgspec.structs.replace(settings, links=(*others, self._link), mail=self._mail)
 
     async def _start_page(self, listen: str) -> None:
         app = web.Application()

@@ -35,3 +35,6 @@ SELECT l.name, l.kind, l.is_stopped, s.bind, n.name AS node, s.state, s.since, s
 FROM link l LEFT JOIN link_state s ON s.link = l.id LEFT JOIN node n ON n.id = s.node
 WHERE $1::text IS NULL OR l.name = $1
 ORDER BY l.name, s.bind
+
+-- name: forget_states
+DELETE FROM link_state WHERE link = $1 AND node = $2 AND bind >= $3

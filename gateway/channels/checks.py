@@ -1,0 +1,33 @@
+"""Faults of links' settings that show only with what they point to: files, names of statuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from config.breach import Breach
+from config.settings import LinkSettings, Settings
+from gateway.channels.dispositions import read_statuses
+from gateway.channels.tls import TlsFault, client_context
+
+
+def link_breaches(settings: Settings) -> list[Breach]:
+    """Everything wrong with the links of settings that are sound in themselves."""
+    return [
+        Breach(("links", index, key), problem, hint)
+        for index, link in enumerate(settings.links)
+        for key, problem, hint in _breaches(link)
+    ]
+
+
+def _breaches(link: LinkSettings) -> Iterator[tuple[str, str, str]]:
+    for key in link.statuses:
+        try:
+            read_statuses(key)
+        except ValueError as error:
+            yield "statuses", str(error), "SMPP v3.4 section 5.1.3 names them"
+    if link.tls:
+        try:
+            client_context(link)
+        except TlsFault as fault:
+            key = str(fault).split()[0]
+            yield key, str(fault), "name a PEM file that this user may read"
