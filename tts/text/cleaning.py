@@ -109,7 +109,7 @@ def finish(text: str, letters: str) -> str:
     text = _sieve(letters).sub(" ", text.translate(_PAUSES))
     if "'" in text:
         text = _LOOSE_QUOTES.sub("", text)
-    text = _MARKS.sub(_one_mark, text)
+    text = _MARKS.sub(_one_mark, " ".join(text.split()))
     text = " ".join(text.split()).lstrip(",.?! ")
     return _LONG.sub(r"\g<0> ", text).rstrip(", ")
 

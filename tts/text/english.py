@@ -193,16 +193,12 @@ ENGLISH = Grammar(
         "corp": "Corporation",
         "ltd": "Limited",
         "rsvp": "R S V P",
-        "w": "W",
     },
     dotted={
         **_TITLE_WORDS,
         "sr": "Senior",
         "inc": "Incorporated",
         "co": "Company",
-        "min": "minimum",
-        "max": "maximum",
-        "est": "established",
         "apt": "Apartment",
         "rm": "Room",
         "ct": "Court",
@@ -233,7 +229,7 @@ ENGLISH = Grammar(
     },
     acronyms=frozenset(
         "id ids vip atm faq usa us uk am pm pdf diy tv sku po qr gps dj llc sms ny nyc la ok ceo mc "
-        "uv ac cd dvd ups usps irs dob eta fbi er rn md aka".split()
+        "est pst uv ac cd dvd ups usps irs dob eta fbi er rn md aka".split()
     )
     - {"ok"},
     short_words=frozenset(

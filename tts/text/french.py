@@ -133,7 +133,6 @@ FRENCH = Grammar(
         "max": "maximum",
         "min": "minimum",
         "avr": "avril",
-        "sept": "septembre",
         "oct": "octobre",
         "nov": "novembre",
     },

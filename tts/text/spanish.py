@@ -137,7 +137,6 @@ SPANISH = Grammar(
     dotted={
         "núm": "número",
         "nro": "número",
-        "no": "número",
         "pág": "página",
         "máx": "máximo",
         "mín": "mínimo",

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tts.lexicon import MAX_ENTRIES, LexiconError
+from tts.normalize import UnspeakableText, normalize
+
+
+def said(text: str, lexicon: dict[str, str]) -> str:
+    return normalize(text, "en", lexicon)
+
+
+def test_a_name_is_said_as_the_shop_says_it() -> None:
+    """The written form gives way to the spoken one."""
+    assert said("Ask for Siobhan.", {"siobhan": "shi vawn"}) == "Ask for shi vawn."
+
+
+def test_small_letters_match_any_case() -> None:
+    """An entry without capitals is found however it is written."""
+    assert said("JJS or jjs", {"jjs": "Jay Jays"}) == "Jay Jays or Jay Jays"
+
+
+def test_capitals_match_only_themselves() -> None:
+    """An entry with capitals leaves the common word alone."""
+    assert said("Polish or polish", {"Polish": "poh lish"}) == "poh lish or polish"
+
+
+def test_only_whole_words_are_replaced() -> None:
+    """Parts of words and of addresses stay."""
+    assert said("sampler sample.com", {"sample": "sam pull"}) == "sampler sample dot com"
+
+
+def test_the_longest_entry_wins() -> None:
+    """An entry inside another is not found there."""
+    assert said("A Sample Bridal", {"sample": "x", "sample bridal": "the shop"}) == "A the shop"
+
+
+def test_signs_and_digits_may_be_written() -> None:
+    """Names are not always letters."""
+    assert said("Visit 2B&Me today", {"2b&me": "to be and me"}) == "Visit to be and me today"
+
+
+def test_what_is_said_is_normalised_too() -> None:
+    """Digits and markup in a lexicon get no further than those in a text."""
+    assert said("shop", {"shop": 'store 2 <genfile file="x">'}) == "store two genfile file equals x"
+
+
+def test_entries_are_not_applied_to_each_other() -> None:
+    """Replacement happens once: no loops."""
+    assert said("a b", {"a": "b", "b": "a"}) == "b a"
+
+
+@pytest.mark.parametrize(
+    ("entries", "fault"),
+    [
+        ({"w" * 61: "x"}, "longer than 60"),
+        ({"shop": "x" * 121}, "more than 120"),
+        ({"!!": "x"}, "no letter"),
+        ({"shop": " <> "}, "says nothing"),
+        ({f"w{n}": "x" for n in range(MAX_ENTRIES + 1)}, "at most 500"),
+    ],
+)
+def test_a_bad_entry_is_named(entries: dict[str, str], fault: str) -> None:
+    """The error says which entry is wrong, and how."""
+    with pytest.raises(LexiconError, match=fault) as caught:
+        said("shop", entries)
+    assert caught.value.entry in entries
+
+
+@given(st.dictionaries(st.text(max_size=8), st.text(max_size=20), max_size=5), st.text(max_size=60))
+def test_no_lexicon_lets_anything_else_out(entries: dict[str, str], text: str) -> None:
+    """Only the two errors are raised, and no digit or markup passes."""
+    try:
+        spoken = said(text, entries)
+    except (LexiconError, UnspeakableText):
+        return
+    assert all(c in " ,.?!'" or (c.isascii() and c.isalpha()) for c in spoken)
