@@ -23,6 +23,7 @@ for."""
 _SPARE: Final = FRAME_BYTES * 3 // 2
 """A lead that no packet of a window falls below lets the delay shrink by a frame."""
 _HALF: Final = 1 << 31
+_NEVER: Final = 1 << 62
 
 
 class JitterBuffer:
@@ -30,8 +31,8 @@ class JitterBuffer:
 
     __slots__ = (
         "_anchor", "_anchor_place", "_cursor", "_end", "_floor", "_is_shrinking", "_is_started",
-        "_last", "_least_lead", "_limit", "_marks", "_misses", "_patience", "_ring", "_seen",
-        "_start", "concealed", "discarded", "late", "resets",
+        "_last", "_least_lead", "_limit", "_marks", "_misses", "_patience", "_quiet_from", "_ring",
+        "_seen", "_start", "concealed", "discarded", "late", "resets",
     )  # fmt: skip
 
     def __init__(self, *, start_s: float = 0.04, limit_s: float = 0.2) -> None:
@@ -47,6 +48,7 @@ class JitterBuffer:
         self._floor = 0
         self._last = SILENT_FRAME
         self._misses = len(FADES)
+        self._quiet_from = _NEVER
         self._least_lead = _HALF
         self._seen = 0
         self._is_shrinking = False
@@ -77,6 +79,7 @@ class JitterBuffer:
             step = (timestamp - self._anchor + _HALF & 0xFFFFFFFF) - _HALF
             place = self._anchor_place + step
             if is_newest:
+                self._quiet_from = _NEVER
                 place = self._settle(timestamp, place, size)
             elif place < self._floor or place < self._cursor or self._is_filled(place):
                 self.late += 1
@@ -151,8 +154,9 @@ class JitterBuffer:
         self._cursor += FRAME_BYTES
 
     def pause(self) -> None:
-        """The peer said that it is silent (comfort noise, a key): what is missing is no loss."""
-        self._misses = len(FADES)
+        """The peer said that it is silent (comfort noise, a key): what is missing behind what came
+        so far is no loss."""
+        self._quiet_from = self._end
 
     def pull(self) -> bytes:
         """The next frame; call it every 20 ms. Silence before the first packet."""
@@ -196,6 +200,8 @@ class JitterBuffer:
     def _conceal(self) -> bytes:
         """Repeat what was heard last, fading, then silence."""
         misses = self._misses
+        if self._cursor > self._quiet_from:
+            misses = self._misses = len(FADES)
         if misses >= len(FADES):
             return SILENT_FRAME
         self._misses = misses + 1

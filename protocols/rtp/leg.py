@@ -256,12 +256,20 @@ class Leg:
         self._transmit(packet)
 
     def pull(self) -> None:
-        """20 ms have passed: give the listeners their frame."""
+        """20 ms have passed: give the listeners their frame. One that raises is removed and the
+        others get theirs; then its error is raised."""
         if not self._taps:
             return
         frame = self._jitter.pull()
+        failed: Exception | None = None
         for tap in self._taps:
-            tap(frame)
+            try:
+                tap(frame)
+            except Exception as error:
+                self.remove_tap(tap)
+                failed = error
+        if failed is not None:
+            raise failed
 
     def check(self, now: float) -> None:
         """Call it about once a second: reports, and media that stays away."""

@@ -1,0 +1,515 @@
+"""A leg: what it sends, whom it hears, what it tells."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocols.audio.g711 import Law
+from protocols.errors import LocalProtocolError
+from protocols.rtp import dtmf, rtcp
+from protocols.rtp.clip import SILENT_FRAME, ULAW_TO_ALAW, Clip
+from protocols.rtp.events import (
+    DigitReceived,
+    DigitsSent,
+    MediaLost,
+    MediaResumed,
+    MediaStarted,
+    PlaybackEnded,
+    SourceStopped,
+)
+from protocols.rtp.leg import LegLimits, bridge, unbridge
+from protocols.rtp.outgoing import MAX_CLIPS
+from protocols.rtp.packet import RtpPacket, build
+from protocols.rtp.parameters import Direction, SrtpKeys
+from protocols.rtp.rtcp import Bye, ReceiverReport, ReceptionReport, SenderReport
+from protocols.rtp.srtp import SUITES, SrtpContext
+from tests.protocols.rtp.legs import PARAMETERS, PEER, STRANGER, Bench
+
+AUDIO = bytes(n % 251 for n in range(1600))
+
+
+def voice(n: int, mark: int = 7, ssrc: int = 9, payload_type: int = 0) -> bytes:
+    """Packet `n` of a peer that speaks."""
+    payload = bytes([mark]) * 160
+    return build(RtpPacket(payload_type, n & 0xFFFF, n * 160 & 0xFFFFFFFF, ssrc, payload, n == 0))
+
+
+def key(digit: str, n: int, timestamp: int, *, is_end: bool = False, ssrc: int = 9) -> bytes:
+    event = dtmf.TelephoneEvent(dtmf.DIGITS.index(digit), is_end, 10, 160)
+    return build(RtpPacket(101, n, timestamp, ssrc, dtmf.build(event)))
+
+
+# Sending ------------------------------------------------------------------------------------------
+
+
+def test_a_clip_leaves_octet_by_octet() -> None:
+    """20 ms a packet, numbers and timestamps in step, the first marked, then silence."""
+    bench = Bench()
+    bench.leg.play(Clip(AUDIO), token="hello")
+    bench.run(12)
+    packets = bench.packets
+    assert b"".join(each.payload for each in packets[:10]) == AUDIO
+    assert packets[10].payload == SILENT_FRAME
+    assert [each.is_marked for each in packets] == [True] + [False] * 11
+    for one, two in zip(packets, packets[1:], strict=False):
+        assert two.sequence == (one.sequence + 1) & 0xFFFF
+        assert two.timestamp == (one.timestamp + 160) & 0xFFFFFFFF
+        assert two.ssrc == one.ssrc
+    assert bench.events == [PlaybackEnded("hello", True, 0.2)]
+
+
+@given(
+    st.lists(st.integers(0, 900), min_size=1, max_size=8),
+    st.sampled_from([10, 20, 30, 40, 60]),
+    st.sampled_from(list(Law)),
+)
+def test_clips_follow_without_a_gap(sizes: list[int], ptime_ms: int, law: Law) -> None:
+    """Of any length, in packets of any length, in both laws; each end is told, in order."""
+    bench = Bench(ptime_ms=ptime_ms, law=law, payload_type=law.payload_type)
+    clips = [bytes([n * 16 + 1]) * size for n, size in enumerate(sizes)]
+    for n, each in enumerate(clips):
+        bench.leg.play(Clip(each), token=n)
+    bench.run(sum(sizes) // (8 * ptime_ms) + 2, ticks=ptime_ms // 5)
+    whole = b"".join(clips)
+    if law is Law.ALAW:
+        whole = whole.translate(ULAW_TO_ALAW)
+    sent = b"".join(each.payload for each in bench.packets)
+    assert sent.startswith(whole)
+    assert set(sent[len(whole) :]) <= {law.silence}
+    assert {len(each.payload) for each in bench.packets} == {8 * ptime_ms}
+    assert bench.events == [PlaybackEnded(n, True, size / 8000) for n, size in enumerate(sizes)]
+
+
+def test_a_clip_may_go_round() -> None:
+    """Until it is stopped; the time it was heard is told."""
+    bench = Bench()
+    bench.leg.play(Clip(AUDIO[:200]), is_looped=True)
+    bench.run(10)
+    assert b"".join(each.payload for each in bench.packets) == AUDIO[:200] * 8
+    assert bench.leg.stop_playing() == 0.2
+    assert bench.events == [PlaybackEnded(None, False, 0.2)]
+
+
+def test_stopping_is_at_once() -> None:
+    """The next packet is silence; what waited is told too."""
+    bench = Bench()
+    bench.leg.play(Clip(AUDIO), token=1)
+    bench.leg.play(Clip(AUDIO), token=2)
+    bench.run(3)
+    assert bench.leg.stop_playing() == pytest.approx(0.06)
+    bench.run(1)
+    assert bench.packets[-1].payload == SILENT_FRAME
+    assert bench.events == [PlaybackEnded(1, False, 0.06), PlaybackEnded(2, False, 0.0)]
+    assert bench.leg.stop_playing() == 0.0
+
+
+def test_nothing_is_sent_when_so_configured() -> None:
+    """Without filling, a pause is a step of the timestamp and a mark, not of the number."""
+    bench = Bench()
+    bench.leg.fills_silence = False
+    bench.leg.play(Clip(AUDIO[:160]))
+    bench.run(5)
+    bench.leg.play(Clip(AUDIO[:160]))
+    bench.run(1)
+    one, two = bench.packets
+    assert two.sequence == (one.sequence + 1) & 0xFFFF
+    assert two.timestamp == (one.timestamp + 5 * 160) & 0xFFFFFFFF
+    assert two.is_marked
+
+
+def test_a_stall_costs_no_audio() -> None:
+    """Ticks that were left out are a pause of the clip, told by the timestamp."""
+    bench = Bench()
+    bench.leg.play(Clip(AUDIO))
+    bench.run(2)
+    bench.tick += 40
+    bench.run(2)
+    packets = bench.packets
+    assert b"".join(each.payload for each in packets) == AUDIO[:640]
+    assert packets[2].timestamp == (packets[1].timestamp + 160 + 1600) & 0xFFFFFFFF
+    assert packets[2].is_marked
+
+
+def test_on_hold_nothing_leaves() -> None:
+    """And a clip waits until the peer takes it."""
+    bench = Bench(direction=Direction.RECVONLY)
+    bench.leg.play(Clip(AUDIO[:320]))
+    bench.run(5)
+    assert not bench.sent
+    bench.leg.update(PARAMETERS, bench.now)
+    bench.run(2)
+    assert b"".join(each.payload for each in bench.packets) == AUDIO[:320]
+
+
+def test_keys_are_pressed_while_a_clip_waits() -> None:
+    """Number by number in order, the clip complete, and the end told."""
+    bench = Bench()
+    bench.leg.play(Clip(AUDIO))
+    bench.run(2)
+    bench.leg.send_digits("1#", duration_ms=80, gap_ms=40)
+    bench.run(30)
+    packets = bench.packets
+    assert [each.sequence for each in packets] == [
+        (packets[0].sequence + n) & 0xFFFF for n in range(len(packets))
+    ]
+    receiver = dtmf.DigitReceiver()
+    heard = [
+        receiver.receive(each.payload, each.timestamp, each.sequence)
+        for each in packets
+        if each.payload_type == 101
+    ]
+    assert "".join(each for each in heard if each) == "1#"
+    voice_ = b"".join(each.payload for each in packets if each.payload_type == 0)
+    assert voice_.replace(SILENT_FRAME, b"") == AUDIO
+    assert bench.events == [DigitsSent(), PlaybackEnded(None, True, 0.2)]
+
+
+def test_what_a_leg_refuses() -> None:
+    """Keys where the peer takes none, too many clips, an empty loop."""
+    bench = Bench(dtmf_payload_type=None)
+    with pytest.raises(LocalProtocolError):
+        bench.leg.send_digits("1")
+    with pytest.raises(LocalProtocolError):
+        bench.leg.play(Clip(b""), is_looped=True)
+    with pytest.raises(LocalProtocolError):
+        for _ in range(MAX_CLIPS + 2):
+            bench.leg.play(Clip(AUDIO))
+
+
+# Hearing ------------------------------------------------------------------------------------------
+
+
+def test_a_peer_is_heard() -> None:
+    """Its frames reach listeners in μ-law, whatever law it speaks; its start is told once."""
+    bench = Bench()
+    bench.listen()
+    for n in range(10):
+        bench.hear(voice(n, payload_type=8, mark=0x2A))
+        bench.run(1)
+    assert bench.events == [MediaStarted(PEER)]
+    heard = [each for each in bench.frames if each != SILENT_FRAME]
+    assert len(heard) >= 8
+    assert {each for frame in heard for each in frame} == {Clip(b"\x2a", Law.ALAW).octets(Law.ULAW)[0]}
+
+
+def test_strangers_change_nothing() -> None:
+    """A thousand packets a second from elsewhere, keys among them: recording, keys and counts are
+    what they would be without."""
+    alone, attacked = Bench(), Bench()
+    for bench in (alone, attacked):
+        bench.listen()
+        for n in range(100):
+            bench.hear(voice(n))
+            if n == 50:
+                bench.hear(key("9", 200, 50_000, ssrc=9))
+            if bench is attacked:
+                for burst in range(20):
+                    number = n * 20 + burst
+                    bench.hear(voice(number, mark=99, ssrc=9), STRANGER)
+                    bench.hear(voice(number, mark=99, ssrc=9), ("192.0.2.77", 5000))
+                    bench.hear(key("1", number, number), ("192.0.2.2", 6000))
+                    bench.leg.receive_rtcp(rtcp.build(Bye((9,))), STRANGER, bench.now)
+            bench.run(1)
+    assert attacked.frames == alone.frames
+    assert attacked.events == alone.events
+    ours, theirs = attacked.leg.statistics(), alone.leg.statistics()
+    assert ours.wrong_source == 100 * 80
+    assert replace(ours, wrong_source=0) == theirs
+
+
+def test_noise_from_the_right_place_is_survived() -> None:
+    """Malformed packets are counted and change nothing else."""
+    bench = Bench()
+    bench.hear(voice(0))
+    for data in (b"", b"\x80", bytes(12), b"\x00" * 100, b"\x90" + bytes(11), b"\x80" * 1501):
+        bench.hear(data)
+    assert bench.leg.statistics().malformed == 6
+    assert bench.leg.statistics().received == 1
+
+
+@given(st.lists(st.tuples(st.binary(max_size=60), st.booleans()), max_size=20))
+def test_no_datagram_raises(datagrams: list[tuple[bytes, bool]]) -> None:
+    """Whatever comes, on either port."""
+    bench = Bench(is_rtcp_mux=False)
+    muxed = Bench(is_rtcp_mux=True)
+    for data, is_likely in datagrams:
+        for head in (b"", b"\x80\x00", b"\x80\x65", b"\x80\xc8", b"\x81\xc9\x00\x07"):
+            whole = head + data if is_likely else data
+            for each in (bench, muxed):
+                each.hear(whole)
+                each.leg.receive_rtcp(whole, PEER, each.now)
+    bench.run(3)
+
+
+def test_keys_are_told_once() -> None:
+    """With copies and lost ends; comfort noise and unknown types are no audio."""
+    bench = Bench()
+    bench.listen()
+    bench.hear(voice(0))
+    for n in (1, 2, 2, 3):
+        bench.hear(key("5", n, 160))
+    bench.hear(key("5", 9, 4000, is_end=True))
+    bench.hear(build(RtpPacket(13, 10, 5000, 9, b"\x40")))
+    bench.hear(build(RtpPacket(96, 11, 5000, 9, b"x")))
+    assert bench.events == [MediaStarted(PEER), DigitReceived("5"), DigitReceived("5")]
+    bench.run(8)
+    assert bench.leg.statistics().concealed == 0
+
+
+def test_a_change_of_stream_is_followed() -> None:
+    """Another SSRC from the same place goes on, and counts add up."""
+    bench = Bench()
+    for n in range(5):
+        bench.hear(voice(n))
+    for n in range(30_000, 30_005):
+        bench.hear(voice(n, ssrc=10))
+    found = bench.leg.statistics()
+    assert (found.received, found.lost, found.wrong_ssrc) == (9, 0, 1)
+
+
+def test_a_re_invite_moves_the_peer() -> None:
+    """The new place is heard, the old one no more."""
+    moved = ("192.0.2.3", 5000)
+    bench = Bench()
+    bench.hear(voice(0))
+    bench.leg.update(replace(PARAMETERS, remote=moved), bench.now)
+    assert not bench.leg.is_locked and bench.leg.destination == moved
+    bench.hear(voice(1))
+    bench.hear(voice(1), moved)
+    bench.hear(voice(2), moved)
+    assert bench.events == [MediaStarted(PEER), MediaStarted(moved)]
+    assert bench.leg.statistics().wrong_source == 1
+
+
+def test_media_that_stays_away_is_told() -> None:
+    """Once, after the configured time; and when it comes back."""
+    bench = Bench(limits=LegLimits(silent_s=1.0))
+    bench.hear(voice(0))
+    bench.run(100)
+    assert bench.events[1:] == [MediaLost(pytest.approx(1.0, abs=0.03))]
+    bench.hear(voice(100))
+    assert bench.events[2:] == [MediaResumed()]
+
+
+def test_nobody_is_expected_on_hold() -> None:
+    """A peer that we put on hold may be silent."""
+    bench = Bench(limits=LegLimits(silent_s=1.0), direction=Direction.SENDONLY)
+    bench.run(100)
+    assert bench.events == []
+
+
+# RTCP ---------------------------------------------------------------------------------------------
+
+
+def test_reports_tell_loss_and_come_about_every_five_seconds() -> None:
+    """What we sent, how we hear the peer; between 2.5 and 7.5 s apart."""
+    bench = Bench()
+    times = []
+    for n in range(1500):
+        if n % 10:
+            bench.hear(voice(n))
+        before = len(bench.rtcp)
+        bench.run(1)
+        if len(bench.rtcp) > before:
+            times.append(bench.now)
+    assert all(2.4 <= b - a <= 7.6 for a, b in zip(times, times[1:], strict=False))
+    assert 4 <= len(times) <= 12
+    report = rtcp.parse(bench.rtcp[-1])[0]
+    assert isinstance(report, SenderReport)
+    assert report.octets == report.packets * 160
+    assert report.reports[0].ssrc == 9
+    assert 20 <= report.reports[0].fraction_lost <= 30
+
+
+def test_a_round_trip_is_measured() -> None:
+    """From the peer's echo of our report (LSR and DLSR)."""
+    bench = Bench()
+    bench.hear(voice(0))
+    while not bench.rtcp:
+        bench.run(1)
+    sent = rtcp.parse(bench.rtcp[-1])[0]
+    assert isinstance(sent, SenderReport)
+    last_sr = sent.ntp >> 16 & 0xFFFFFFFF
+    bench.tick += 30
+    block = ReceptionReport(sent.ssrc, 64, 3, 5, 80, last_sr, int(0.05 * 65536))
+    bench.leg.receive_rtcp(rtcp.build(ReceiverReport(9, (block,))), PEER, bench.now)
+    found = bench.leg.statistics()
+    assert found.round_trip_s == pytest.approx(0.12, abs=0.006)
+    assert found.far_view is not None
+    assert (found.far_view.fraction_lost, found.far_view.lost) == (0.25, 3)
+    assert found.far_view.jitter_ms == 10.0
+
+
+def test_a_goodbye_is_told_and_said() -> None:
+    """BYE of the stream that we hear, once; and ours at the end."""
+    bench = Bench()
+    bench.hear(voice(0))
+    bench.leg.receive_rtcp(rtcp.build(ReceiverReport(9), Bye((77,))), PEER, bench.now)
+    assert bench.events == [MediaStarted(PEER)]
+    for _ in range(2):
+        bench.leg.receive_rtcp(rtcp.build(ReceiverReport(9), Bye((9,))), PEER, bench.now)
+    assert bench.events[1:] == [SourceStopped()]
+    bench.run(1)
+    bench.leg.farewell(bench.now)
+    assert isinstance(rtcp.parse(bench.rtcp[-1])[-1], Bye)
+
+
+def test_reports_may_share_the_port() -> None:
+    """With rtcp-mux both kinds come and go on one port."""
+    bench = Bench(is_rtcp_mux=True, rtcp=None)
+    bench.hear(voice(0))
+    bench.hear(rtcp.build(ReceiverReport(9), Bye((9,))))
+    assert bench.events == [MediaStarted(PEER), SourceStopped()]
+    bench.run(400)
+    assert not bench.rtcp
+    assert any(200 <= each[1] <= 203 for each in bench.sent)
+
+
+# SRTP ---------------------------------------------------------------------------------------------
+
+
+def keys(suite: str) -> tuple[SrtpKeys, SrtpKeys]:
+    one, two = bytes(range(30)), bytes(range(30, 60))
+    return SrtpKeys(suite, send=one, receive=two), SrtpKeys(suite, send=two, receive=one)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_secret_call(suite: str) -> None:
+    """Only who has the keys is heard; what leaves is unreadable; RTCP is secret too."""
+    ours, theirs = keys(suite)
+    bench, peer = Bench(keys=ours), SrtpContext(theirs)
+    bench.leg.play(Clip(AUDIO))
+    bench.hear(voice(0))
+    assert bench.events == []
+    data = peer.protect(voice(0))
+    bench.hear(data)
+    bench.hear(data)
+    bench.hear(data[:-1] + bytes([data[-1] ^ 1]))
+    assert bench.events == [MediaStarted(PEER)]
+    assert bench.leg.statistics().malformed == 3
+    bench.run(400)
+    assert AUDIO[:160] not in bench.sent[0]
+    assert peer.unprotect(bench.sent[0])[12:] == AUDIO[:160]
+    rtcp.parse(peer.unprotect_rtcp(bench.rtcp[0]))
+    bench.leg.receive_rtcp(rtcp.build(ReceiverReport(9), Bye((9,))), PEER, bench.now)
+    assert bench.leg.statistics().malformed == 4
+
+
+def test_keys_outlive_a_re_invite() -> None:
+    """A new key of the peer does not reset the way that kept its own."""
+    suite = next(iter(SUITES))
+    ours, theirs = keys(suite)
+    bench, peer = Bench(keys=ours), SrtpContext(theirs)
+    bench.run(3)
+    fresh = bytes(30)
+    bench.leg.update(replace(PARAMETERS, keys=replace(ours, receive=fresh)), bench.now)
+    peer = SrtpContext(replace(theirs, send=fresh), peer)
+    bench.run(3)
+    for each in bench.sent:
+        peer.unprotect(each)
+    bench.hear(peer.protect(voice(0)))
+    assert bench.events == [MediaStarted(PEER)]
+
+
+def test_keys_must_fit() -> None:
+    """Unknown suites and short keys are refused before anything changes."""
+    for bad in (SrtpKeys("NULL", bytes(30), bytes(30)), replace(keys(next(iter(SUITES)))[0], send=b"")):
+        bench = Bench()
+        with pytest.raises(LocalProtocolError):
+            bench.leg.update(replace(PARAMETERS, keys=bad), bench.now)
+        assert bench.leg.parameters == PARAMETERS
+
+
+# Bridging -----------------------------------------------------------------------------------------
+
+
+def test_a_bridge_passes_audio_and_keys() -> None:
+    """Gaps stay gaps, payload types are the other side's, laws are converted, numbers are ours."""
+    one = Bench(seed=1)
+    two = Bench(seed=2, law=Law.ALAW, payload_type=8, dtmf_payload_type=96)
+    bridge(one.leg, two.leg)
+    for n in (0, 1, 3, 2):
+        one.hear(voice(n, mark=0x2A))
+    one.hear(key("5", 4, 640))
+    packets = two.packets
+    first = packets[0].sequence
+    assert [(each.sequence - first) & 0xFFFF for each in packets] == [0, 1, 3, 2, 4]
+    assert [(each.timestamp - packets[0].timestamp) & 0xFFFFFFFF for each in packets] == [
+        0, 160, 480, 320, 640
+    ]  # fmt: skip
+    assert [each.payload_type for each in packets] == [8, 8, 8, 8, 96]
+    assert packets[0].payload == (b"\x2a" * 160).translate(ULAW_TO_ALAW)
+    assert dtmf.parse(packets[4].payload).event == 5
+    assert packets[0].is_marked and packets[0].ssrc != 9
+    assert one.events == [MediaStarted(PEER), DigitReceived("5")]
+
+
+def test_going_over_to_a_bridge_and_back() -> None:
+    """Numbers never repeat, timestamps never run back, whoever speaks: clip, peer, silence."""
+    one, two = Bench(seed=1), Bench(seed=2)
+    two.leg.play(Clip(AUDIO[:800]))
+    two.run(5)
+    bridge(one.leg, two.leg)
+    for n in range(20):
+        one.hear(voice(n))
+        one.run(1)
+        two.run(1)
+    two.leg.play(Clip(AUDIO[:800]))
+    for n in range(20, 40):
+        one.hear(voice(n))
+        one.run(1)
+        two.run(1)
+    unbridge(one.leg)
+    two.run(10)
+    packets = two.packets
+    assert [each.sequence for each in packets] == [
+        (packets[0].sequence + n) & 0xFFFF for n in range(len(packets))
+    ]
+    steps = [
+        (b.timestamp - a.timestamp) & 0xFFFFFFFF for a, b in zip(packets, packets[1:], strict=False)
+    ]
+    assert all(160 <= each <= 800 for each in steps)
+    assert AUDIO[:160] in [each.payload for each in packets[5:]]
+    assert one.leg.bridged is None and two.leg.bridged is None
+
+
+def test_a_second_bridge_has_its_own_numbers() -> None:
+    """Another far end after a transfer: no jump, no repeat."""
+    one, two, three = Bench(seed=1), Bench(seed=2), Bench(seed=3)
+    bridge(one.leg, two.leg)
+    with pytest.raises(LocalProtocolError):
+        bridge(one.leg, three.leg)
+    for n in range(5):
+        one.hear(voice(n))
+        two.run(1)
+    unbridge(one.leg)
+    bridge(three.leg, two.leg)
+    for n in range(40_000, 40_005):
+        three.hear(voice(n))
+        two.run(1)
+    packets = two.packets
+    assert [each.sequence for each in packets] == [
+        (packets[0].sequence + n) & 0xFFFF for n in range(10)
+    ]
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.sampled_from(["relay", "turn", "play", "skip"])), max_size=60))
+def test_numbers_never_repeat(steps: list[tuple[int, str]]) -> None:
+    """Any mixture of relayed packets, turns and clips: no number is used for two packets of ours,
+    save what the peer itself sent twice."""
+    one, two = Bench(seed=1), Bench(seed=2)
+    bridge(one.leg, two.leg)
+    for n, what in steps:
+        if what == "relay":
+            one.hear(voice(n))
+        elif what == "play":
+            two.leg.play(Clip(AUDIO[:n * 10]))
+        two.run(1)
+        if what == "skip":
+            two.tick += n * 4
+    numbers = [each.sequence for each in two.packets]
+    assert len(set(numbers)) == len(numbers)
