@@ -1,13 +1,15 @@
-"""`gateway number`: which shop a number belongs to, and the link that its texts leave by."""
+"""`gateway number`: which shop a number belongs to, and the route that its texts leave by."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from config.routes import effective_routes
 from gateway.cli.frame import CommandError, add_command
 from gateway.cli.output import print_json, print_table
 from gateway.cli.store import add_group, in_store
+from gateway.dispatch.network import SMPP
 from gateway.store import numbers
 
 if TYPE_CHECKING:
@@ -23,7 +25,10 @@ def register(subparsers: Subparsers) -> None:
     assigned = add_command(actions, "assign", "Give a number to a shop")
     assigned.add_argument("--shop", metavar="ID", required=True, help="the shop's code")
     assigned.add_argument(
-        "--link", metavar="LINK", required=True, help="a link of the settings: its texts' way out"
+        "--link", metavar="LINK", required=True, help="a link or route: its texts' way out"
+    )
+    assigned.add_argument(
+        "--campaign", metavar="ID", help="the 10DLC campaign that the number is registered for"
     )
     assigned.set_defaults(run=assign)
     released = add_command(actions, "release", "Take a number from its shop")
@@ -39,18 +44,20 @@ async def assign(args: argparse.Namespace) -> int:
     """Give a number to a shop."""
 
     async def work(connection: asyncpg.Connection, settings: Settings) -> numbers.Assignment:
-        known: dict[str, str] = {link.name: link.kind for link in settings.links}
-        known |= await numbers.running_links(connection)
+        known = {each.name for each in effective_routes(settings.routes, settings.links)}
+        known |= {link.name for link in settings.links}
+        known |= await numbers.running_routes(connection)
         if args.link not in known:
             names = ", ".join(sorted(known))
-            hint = f"links: {names}" if names else "add one to the settings, under [[links]]"
-            raise CommandError(f"there is no link {args.link!r}", hint)
+            hint = f"there are: {names}" if names else "add one to the settings, under [[links]]"
+            raise CommandError(f"there is no link or route {args.link!r}", hint)
         return await numbers.assign_number(
-            connection, args.number, args.shop, args.link, known[args.link], settings.sms
+            connection, args.number, args.shop, args.link, SMPP, settings.sms, args.campaign
         )
 
     done = await in_store(args, work)
-    print(f"{done.number} is assigned to shop {done.shop}, by link {done.route_name}")
+    registered = f", registered for campaign {done.campaign}" if done.campaign else ""
+    print(f"{done.number} is assigned to shop {done.shop}, by {done.route_name}{registered}")
     return 0
 
 
@@ -70,6 +77,7 @@ def describe(assignment: numbers.Assignment) -> dict[str, Any]:
         "shop": assignment.shop,
         "link": assignment.route_name,
         "since": assignment.since,
+        "campaign": assignment.campaign,
     }
 
 
@@ -79,6 +87,8 @@ async def list_all(args: argparse.Namespace) -> int:
     if args.json:
         print_json([describe(assignment) for assignment in found])
     else:
-        rows = [(a.number, a.shop, a.route_name, f"{a.since:%Y-%m-%d}") for a in found]
-        print_table(("number", "shop", "link", "since"), rows)
+        rows = [
+            (a.number, a.shop, a.route_name, f"{a.since:%Y-%m-%d}", a.campaign or "") for a in found
+        ]
+        print_table(("number", "shop", "link", "since", "campaign"), rows)
     return 0

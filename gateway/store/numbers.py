@@ -6,7 +6,8 @@ number when.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -21,14 +22,20 @@ if TYPE_CHECKING:
     from config.settings import SmsSettings
 
 
+_CAMPAIGN = re.compile(r"[A-Za-z0-9._-]{1,32}")
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A number that is assigned now, to a shop (its code); its texts leave by `route_name`."""
+    """A number that is assigned now, to a shop (its code); its texts leave by `route_name`, a route
+    or link. `campaign`: its 10DLC campaign.
+    """
 
     number: str
     shop: str
     route_name: str
     since: datetime
+    campaign: str | None = None
 
 
 def _sql(name: str) -> str:
@@ -36,7 +43,9 @@ def _sql(name: str) -> str:
 
 
 def _assignment(row: asyncpg.Record) -> Assignment:
-    return Assignment(row["number"], row["code"], row["route_name"], row["since"])
+    return Assignment(
+        row["number"], row["code"], row["route_name"], row["since"], row["campaign"]
+    )
 
 
 def read_number(text: str, sms: SmsSettings) -> str:
@@ -48,28 +57,50 @@ def read_number(text: str, sms: SmsSettings) -> str:
         raise Refusal("invalid-request", f"number {error.problem}", (fault,)) from error
 
 
-async def assign_number(
-    connection: asyncpg.Connection, number: str, shop: str, link: str, kind: str, sms: SmsSettings
-) -> Assignment:
-    """Give a shop (by its code) a number whose texts go out by `link`, a link of this `kind`.
+def read_campaign(text: str) -> str:
+    """`text` as the id of a 10DLC campaign, such as `CABC123`. Raises a Refusal."""
+    if not _CAMPAIGN.fullmatch(text):
+        problem = "should be 1 to 32 letters, digits, ., _ or -"
+        fault = Fault("campaign", problem, "use the id that the campaign registry gave")
+        raise Refusal("invalid-request", f"campaign {problem}", (fault,))
+    return text
 
-    The route has the link's name and is made if need be. Doing the same twice is no error. Raises a
-    Refusal if the number is malformed, assigned otherwise or the shop's main phone, or if there is
-    no such shop.
+
+async def assign_number(
+    connection: asyncpg.Connection,
+    number: str,
+    shop: str,
+    link: str,
+    kind: str,
+    sms: SmsSettings,
+    campaign: str | None = None,
+) -> Assignment:
+    """Give a shop (by its code) a number whose texts go out by `link`, a route or link of this
+    `kind`.
+
+    The route of a link has its name and is made if need be. Doing the same twice is no error; a
+    `campaign` that is given then replaces the earlier one. Raises a Refusal if the number or
+    campaign is malformed, the number assigned otherwise or the shop's main phone, or if there is no
+    such shop.
     """
     number = read_number(number, sms)
+    campaign = None if campaign is None else read_campaign(campaign)
     owner = await lock_shop(connection, shop)
     if owner.main_phone == number:
         raise loop_refusal("number")
     route = await _route(connection, link, kind)
-    is_new = await connection.fetchval(_sql("assign_number"), number, owner.id, route) is not None
+    added = await connection.fetchval(_sql("assign_number"), number, owner.id, route, campaign)
     holder = await connection.fetchrow(_sql("holder_of_number"), number)
     if holder is None:  # released by another meanwhile
-        return await assign_number(connection, number, shop, link, kind, sms)
+        return await assign_number(connection, number, shop, link, kind, sms, campaign)
     assignment = _assignment(holder)
     if (assignment.shop, assignment.route_name) != (shop, link):
         raise _taken(assignment)
-    if is_new:
+    is_news = added is not None
+    if campaign is not None and assignment.campaign != campaign:
+        await connection.execute(_sql("set_campaign"), number, campaign)
+        assignment, is_news = replace(assignment, campaign=campaign), True
+    if is_news:
         await announce(connection, f"shop {owner.id}")
     return assignment
 
@@ -91,10 +122,9 @@ def _taken(holder: Assignment) -> Refusal:
     return Refusal("invalid-request", f"the number {fault.problem}", (fault,), hint=fault.hint)
 
 
-async def running_links(connection: asyncpg.Connection) -> dict[str, str]:
-    """Kinds by name of the SMPP links that living processes run, such as the sandbox's."""
-    rows = await connection.fetch(_sql("running_links"))
-    return {row["name"]: row["kind"] for row in rows}
+async def running_routes(connection: asyncpg.Connection) -> set[str]:
+    """The routes of which living processes run a link, such as the sandbox's."""
+    return {row["name"] for row in await connection.fetch(_sql("running_routes"))}
 
 
 async def release_number(connection: asyncpg.Connection, number: str, sms: SmsSettings) -> str:

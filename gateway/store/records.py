@@ -21,12 +21,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number that is assigned now: E.164, or the digits of a short code."""
+    """A number that is assigned now: E.164, or the digits of a short code.
+
+    `campaign`: the 10DLC campaign that it is registered for, where carriers ask for it.
+    """
 
     number: str
     shop: int
     route: int
     route_name: str
+    campaign: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ def _zone(name: str) -> tzinfo:
 
 def number_of(row: asyncpg.Record) -> Number:
     """A Number from a row of `numbers_of_shops`."""
-    return Number(row["number"], row["shop"], row["route"], row["route_name"])
+    return Number(row["number"], row["shop"], row["route"], row["route_name"], row["campaign"])
 
 
 async def read_shops(connection: asyncpg.Connection, rows: Sequence[asyncpg.Record]) -> list[Shop]:

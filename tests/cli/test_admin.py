@@ -194,6 +194,28 @@ def test_numbers(terminal: Terminal) -> None:
     assert terminal.json("number", "list") == []
 
 
+def test_a_number_may_leave_by_a_route(
+    environment: pytest.MonkeyPatch, terminal: Terminal
+) -> None:
+    """By the name that the settings give it."""
+    environment.setenv("GATEWAY__ROUTES__EAST__LINKS", "acme")
+    terminal.run(*ADD)
+    assert "by east" in terminal.run(*ASSIGN[:-1], "east")
+    err = terminal.fail(*ASSIGN[:-1], "west")
+    assert "acme, east" in err
+
+
+def test_a_number_may_have_a_campaign(terminal: Terminal) -> None:
+    """It is shown, stays when the number is assigned once more, and can be changed."""
+    terminal.run(*ADD)
+    assert "campaign CABC123" in terminal.run(*ASSIGN, "--campaign", "CABC123")
+    terminal.run(*ASSIGN)
+    assert terminal.json("number", "list")[0]["campaign"] == "CABC123"
+    terminal.run(*ASSIGN, "--campaign", "CXYZ789")
+    assert terminal.json("number", "list")[0]["campaign"] == "CXYZ789"
+    assert "1 to 32" in terminal.fail(*ASSIGN, "--campaign", "C 1")
+
+
 def test_a_link_has_to_be_known(terminal: Terminal) -> None:
     """A link that the settings do not name is refused, with those that they do."""
     terminal.run(*ADD)

@@ -33,14 +33,14 @@ WHERE id = $1
 UPDATE shop SET is_held = $2 WHERE id = $1
 
 -- name: holder_of_number
-SELECT a.number, s.id AS shop, s.code, a.route, r.name AS route_name, a.since
+SELECT a.number, s.id AS shop, s.code, a.route, r.name AS route_name, a.since, a.campaign
 FROM number_assignment AS a
 JOIN shop AS s ON s.id = a.shop
 JOIN route AS r ON r.id = a.route
 WHERE a.number = $1 AND a.until IS NULL
 
 -- name: all_numbers
-SELECT a.number, s.id AS shop, s.code, a.route, r.name AS route_name, a.since
+SELECT a.number, s.id AS shop, s.code, a.route, r.name AS route_name, a.since, a.campaign
 FROM number_assignment AS a
 JOIN shop AS s ON s.id = a.shop
 JOIN route AS r ON r.id = a.route
@@ -49,10 +49,17 @@ ORDER BY s.code, a.since, a.id
 
 -- name: assign_number
 -- No row comes back where the number is assigned already.
-INSERT INTO number_assignment (number, shop, route)
-VALUES ($1, $2, $3)
+INSERT INTO number_assignment (number, shop, route, campaign)
+VALUES ($1, $2, $3, $4)
 ON CONFLICT (number) WHERE until IS NULL DO NOTHING
 RETURNING since
+
+-- name: set_campaign
+-- No row comes back where that is the number's campaign already.
+UPDATE number_assignment
+SET campaign = $2
+WHERE number = $1 AND until IS NULL AND campaign IS DISTINCT FROM $2
+RETURNING shop
 
 -- name: release_number
 UPDATE number_assignment
@@ -60,11 +67,12 @@ SET until = now()
 WHERE number = $1 AND until IS NULL
 RETURNING shop
 
--- name: running_links
--- Links that a living process runs, whatever these settings say: the sandbox, or another machine's.
-SELECT l.name, l.kind FROM link l, LATERAL (SELECT FROM link_state s
-  WHERE s.link = l.id AND s.updated > now() - interval '30 seconds' LIMIT 1) s
-WHERE l.kind = 'smpp'
+-- name: running_routes
+-- Routes of which a living process runs a link, whatever these settings say: the sandbox's, or another machine's.
+SELECT DISTINCT r.name FROM route r
+JOIN route_link AS a ON a.route = r.id
+JOIN link_state AS s ON s.link = a.link
+WHERE r.kind <> 'mail' AND s.updated > now() - interval '30 seconds'
 
 -- name: route_by_name
 SELECT id FROM route WHERE name = $1

@@ -15,7 +15,7 @@ WHERE id = ANY($1::int4[])
 
 -- name: numbers_of_shops
 -- The numbers assigned now; a shop's oldest is its first.
-SELECT a.number, a.shop, a.route, r.name AS route_name
+SELECT a.number, a.shop, a.route, r.name AS route_name, a.campaign
 FROM number_assignment AS a
 JOIN route AS r ON r.id = a.route
 WHERE a.shop = ANY($1::int4[]) AND a.until IS NULL
