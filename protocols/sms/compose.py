@@ -89,16 +89,19 @@ def compose(
     plan for this text made before, to spare making it again. Raises LocalProtocolError for more
     than 255 segments.
     """
-    is_usual = chosen is None and dialect.gsm is not None and not dialect.is_packed
-    if is_usual and gsm7.is_encodable(text):
-        octets = gsm7.encode(text)
-        if len(octets) <= SINGLE_SEPTETS:
-            return [Piece(octets, 0, dialect.gsm or 0, ())]
-    if chosen is None:
-        way, cut = _best(text, dialect)
-    else:
+    gsm = dialect.gsm
+    if chosen is not None:
         way = chosen
         cut = _cut(text, way.charset, way.locking, way.single, dialect.long)
+    elif gsm is not None and gsm7.is_encodable(text):
+        # The usual text, without weighing what else the link takes: nothing is cheaper.
+        octets = gsm7.encode(text)
+        if len(octets) <= SINGLE_SEPTETS and not dialect.is_packed:
+            return [Piece(octets, 0, gsm, ())]
+        way = Plan(Charset.GSM7, gsm, None, None, 0, 0)
+        cut = _septets(octets, dialect.long)
+    else:
+        way, cut = _best(text, dialect)
     if len(cut) > MAX_SEGMENTS:
         raise LocalProtocolError(
             f"the text takes {len(cut)} segments; at most {MAX_SEGMENTS} can be"
@@ -179,7 +182,6 @@ def _cut(
 ) -> list[bytes]:
     """The text's octets, septets unpacked, in the parts that one segment each takes."""
     tables = len(national.elements(locking, single))
-    alone = tables + 1 if tables else 0
     header = 1 + _MARK_BYTES[long] + tables
     if charset is Charset.UCS2:
         octets = gsm7.encode_ucs2(text)
@@ -188,8 +190,14 @@ def _cut(
         return ucs2_parts(octets, (_SEGMENT_BYTES - header) // 2)
     if charset is Charset.LATIN1:
         return national.parts(text, _latin1_table(), _SEGMENT_BYTES, _SEGMENT_BYTES - header)
-    first, size = septets.capacity(alone), septets.capacity(header)
-    if tables:
-        return national.parts(text, national.codes(locking, single), first, size)
-    octets = gsm7.encode(text)
-    return [octets] if len(octets) <= first else septet_parts(octets, size)
+    if not tables:
+        return _septets(gsm7.encode(text), long)
+    first, size = septets.capacity(1 + tables), septets.capacity(header)
+    return national.parts(text, national.codes(locking, single), first, size)
+
+
+def _septets(octets: bytes, long: Long) -> list[bytes]:
+    """Septets of the default alphabet in the parts that one segment each takes."""
+    if len(octets) <= SINGLE_SEPTETS:
+        return [octets]
+    return septet_parts(octets, septets.capacity(1 + _MARK_BYTES[long]))
