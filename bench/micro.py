@@ -65,7 +65,7 @@ def _judging() -> dict[str, Callable[[], object]]:
     )  # fmt: skip
     ids = IdSource(1)
     sms = SmsSettings()
-    acceptance = Acceptance(sms, LimitSettings(), ids, {"acme": 8})
+    acceptance = Acceptance(sms, LimitSettings(), ids, {})
     now = wall_ms()
     decoder = msgspec.json.Decoder(SendRequest)
     body = body_of(1, False)

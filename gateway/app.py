@@ -215,6 +215,7 @@ class Gateway:
             may_write=self._node.may_write,
             on_queued=self._notifier.queued,
             count=self._count_text,
+            dialects=self._network.link_dialects,
         )
         self._links = LinkSet(
             Dispatch(

@@ -6,10 +6,10 @@ import msgspec
 
 from gateway.dispatch.acceptance import iso
 from gateway.dispatch.timeline import Entry
+from gateway.dispatch.wording import billed_segments, wording
 from gateway.ids import created_ms, show
 from gateway.model import Channel, Place
 from gateway.store.reading import Part, StoredMessage, StoredReply
-from protocols.sms.encoding import Encoding
 
 
 class PartView(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -119,7 +119,7 @@ def view_message(message: StoredMessage, now_ms: int, due_ms: int | None = None)
     state = message.state(now_ms)
     encoding = None
     if message.channel is Channel.SMS:
-        encoding = "gsm7" if message.encoding & 15 == Encoding.GSM7 else "ucs2"
+        encoding = wording(message.encoding).name
     return MessageView(
         id=show("msg", message.id),
         shop=message.shop_code,
@@ -130,7 +130,7 @@ def view_message(message: StoredMessage, now_ms: int, due_ms: int | None = None)
         to=message.target,
         text=message.body,
         encoding=encoding,
-        segments=message.segments,
+        segments=billed_segments(message.body, message.encoding, message.segments),
         created_at=iso(created_ms(message.id)),
         expires_at=iso(message.expires_ms),
         send_at=_iso(message.due_ms) if message.born is Place.LATER else None,

@@ -17,6 +17,7 @@ from gateway.channels.dispositions import Treatments
 from gateway.channels.link import LinkState, Services, Standing
 from gateway.channels.pacing import IN_HAND_S, Bucket, Suspension, Throttle
 from gateway.channels.states import Report
+from gateway.channels.submission import Submission
 from gateway.channels.trace import Trace
 from gateway.dispatch.flights import Outgoing
 from protocols.smpp import BindKind
@@ -47,6 +48,7 @@ class BoundLink(ABC):
         self.cap.on_change = self.wake
         self.on_room: Callable[[], None] = lambda: None
         self.treatments = Treatments(settings.statuses)
+        self.submission = Submission(settings, services.campaign_of)
         self.binds: list[SmppBind] = []
         self.is_stopped = False
         """Told by an operator to rest."""

@@ -80,6 +80,8 @@ class Services:
     limits: LimitSettings
     wall: Callable[[], float]
     dials: DialPace
+    campaign_of: Callable[[str], str | None] = lambda sender: None
+    """The 10DLC campaign of a shop's number."""
 
 
 @dataclass(slots=True)

@@ -1,60 +1,163 @@
-"""A message as the bodies of the submit_sms that carry it (SMPP v3.4 section 4.4.1)."""
+"""A message as the bodies of the submit_sms that carry it (SMPP v3.4 section 4.4.1), written as its
+link's carrier wants them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
+
 from config.settings import LinkSettings
-from gateway.dispatch.acceptance import WIDE_REFERENCE
 from gateway.dispatch.flights import Outgoing
-from protocols.smpp import encode_submit_body
-from protocols.sms.encoding import Encoding
-from protocols.sms.segment import segments
+from gateway.dispatch.wording import Wording, text_dialect, wording
+from protocols.smpp.addresses import Address, AddressRules
+from protocols.smpp.template import SubmitTemplate
+from protocols.smpp.times import ValidityForm, validity
+from protocols.sms import gsm7
+from protocols.sms.compose import Piece, Plan, compose
+from protocols.sms.dialect import LATIN1, Charset, Long, TextDialect
 
-_TON_NETWORK = 3
-"""Network specific (SMPP v3.4 section 5.2.5): how carriers want their short codes."""
-_SHORT_CODE_DIGITS = 6
+_FINAL_RECEIPT: Final = 1
+_INTERMEDIATE: Final = 0x10
+"""registered_delivery (SMPP v3.4 section 5.2.17)."""
+_SENDERS_MAX: Final = 10_000
+
+Tlvs = tuple[tuple[int, bytes], ...]
 
 
-def submit_bodies(message: Outgoing, settings: LinkSettings) -> list[tuple[int, bytes]]:
-    """Number and body of each segment that was not answered yet, the last first, to be popped.
+class Submission:
+    """What one link's submit_sms look like."""
 
-    The same message always gives the same bytes. Raises LocalProtocolError for what SMPP cannot
-    carry.
-    """
-    encoding = message.encoding & ~WIDE_REFERENCE
-    parts = segments(
-        message.body,
-        Encoding(encoding),
-        concatenation_reference(message.id),
-        16 if message.encoding & WIDE_REFERENCE else 8,
-    )
-    source_ton, source_npi = settings.source_ton, settings.source_npi
-    if len(message.sender) <= _SHORT_CODE_DIGITS:
-        source_ton, source_npi = _TON_NETWORK, 0
-    bodies = [
-        (
-            number,
-            encode_submit_body(
-                message.sender.removeprefix("+"),
-                message.target.removeprefix("+"),
-                part.payload,
-                source_ton=source_ton,
-                source_npi=source_npi,
-                dest_ton=settings.dest_ton,
-                dest_npi=settings.dest_npi,
-                esm_class=part.esm_class,
-                registered_delivery=int(settings.registered_delivery),
-                data_coding=encoding,
-            ),
+    def __init__(
+        self,
+        settings: LinkSettings,
+        campaign_of: Callable[[str], str | None] = lambda sender: None,
+    ) -> None:
+        """`campaign_of`: the 10DLC campaign that a number of a shop is registered for."""
+        self._campaign_of = campaign_of
+        self._campaign_tag = int(settings.campaign_tlv, 16) if settings.campaign_tlv else 0
+        self._validity = ValidityForm(settings.validity)
+        self._dialect = text_dialect(settings)
+        self._is_usual = self._dialect.gsm is not None and not self._dialect.is_packed
+        self._dialects: dict[Wording, TextDialect] = {}
+        self._sources = _rules(settings, (settings.source_ton, settings.source_npi))
+        self._dests = _rules(settings, (settings.dest_ton, settings.dest_npi))
+        self._is_plain_dest = not (settings.plus_sign or settings.national_prefix)
+        self._senders: dict[str, Address] = {}
+        receipts = _INTERMEDIATE | _FINAL_RECEIPT if settings.intermediate_receipts else 1
+        self._template = SubmitTemplate(
+            service_type=settings.service_type,
+            registered_delivery=receipts if settings.registered_delivery else 0,
+            tlvs=[_tlv(text) for text in settings.tlvs],
         )
-        for number, part in enumerate(parts)
-        if number not in message.answered
-    ]
-    bodies.reverse()
-    return bodies
+
+    def bodies(self, message: Outgoing) -> list[tuple[int, bytes]]:
+        """Number and body of each segment that was not answered yet, the last first, to be popped.
+
+        The same message gives the same bytes, but for a relative validity. Raises
+        LocalProtocolError for what SMPP cannot carry.
+        """
+        source = self._senders.get(message.sender) or self._sender(message.sender)
+        dest = self._dest(message.target)
+        until = "" if self._validity is ValidityForm.NONE else self._until(message.expires_ms)
+        campaign = self._campaign(message.sender) if self._campaign_tag else ()
+        body = self._template.body
+        bodies = [
+            (
+                number,
+                body(
+                    source.digits,
+                    dest.digits,
+                    piece.payload,
+                    source_ton=source.ton,
+                    source_npi=source.npi,
+                    dest_ton=dest.ton,
+                    dest_npi=dest.npi,
+                    esm_class=piece.esm_class,
+                    data_coding=piece.data_coding,
+                    validity=until,
+                    tlvs=piece.tlvs + campaign,
+                ),
+            )
+            for number, piece in enumerate(self._pieces(message))
+            if number not in message.answered
+        ]
+        bodies.reverse()
+        return bodies
+
+    def _pieces(self, message: Outgoing) -> list[Piece]:
+        if message.encoding == 0 and message.segments == 1 and self._is_usual:
+            return [Piece(gsm7.encode(message.body), 0, self._dialect.gsm or 0, ())]
+        how = wording(message.encoding)
+        dialect = self._dialects.get(how) or self._dialect_for(how)
+        way = Plan(how.charset, _coding(dialect, how.charset), how.locking, how.single, 0, 0)
+        return compose(message.body, dialect, concatenation_reference(message.id), way)
+
+    def _dialect_for(self, how: Wording) -> TextDialect:
+        """The link's dialect, with long texts cut as was chosen for the message."""
+        long = self._dialect.long
+        if how.is_whole:
+            long = Long.PAYLOAD
+        elif how.is_wide:
+            long = long if long in (Long.UDH16, Long.SAR) else Long.UDH16
+        else:
+            long = Long.UDH8
+        found = self._dialects[how] = replace(self._dialect, long=long)
+        return found
+
+    def _sender(self, sender: str) -> Address:
+        if len(self._senders) >= _SENDERS_MAX:
+            self._senders.clear()
+        found = self._senders[sender] = self._sources.write(sender)
+        return found
+
+    def _dest(self, target: str) -> Address:
+        if self._is_plain_dest and target.startswith("+"):
+            return Address(*self._dests.international, target[1:])
+        return self._dests.write(target)
+
+    def _until(self, expires_ms: int) -> str:
+        until = datetime.fromtimestamp(expires_ms / 1000, UTC)
+        now = datetime.now(UTC)
+        return validity(self._validity, max(until, now), now)
+
+    def _campaign(self, sender: str) -> Tlvs:
+        campaign = self._campaign_of(sender)
+        return ((self._campaign_tag, campaign.encode()),) if campaign else ()
+
+
+def _rules(settings: LinkSettings, international: tuple[int, int]) -> AddressRules:
+    return AddressRules(
+        international=international,
+        national=(settings.national_ton, settings.national_npi),
+        short_code=(settings.short_code_ton, settings.short_code_npi),
+        is_plus=settings.plus_sign,
+        national_prefix=settings.national_prefix,
+    )
+
+
+def _tlv(text: str) -> tuple[int, bytes]:
+    """A parameter as the settings write it: `0x1400=abc` or `0x1401=hex:00FF`."""
+    tag, _, value = text.partition("=")
+    is_hex = value.startswith("hex:")
+    return int(tag, 16), bytes.fromhex(value[4:]) if is_hex else value.encode("ascii")
+
+
+def _coding(dialect: TextDialect, charset: Charset) -> int:
+    """The link's data_coding for an alphabet; the standard's where the link has since been set not
+    to take it.
+    """
+    if charset is Charset.UCS2:
+        return dialect.ucs2
+    if charset is Charset.LATIN1:
+        return LATIN1 if dialect.latin1 is None else dialect.latin1
+    return dialect.gsm or 0
 
 
 def concatenation_reference(id_: int) -> int:
-    """The 16 bits that mark the segments of one text: from the message id, so that a resend uses
-    the same.
+    """The bits that mark the segments of one text: from the message id, so that a resend uses the
+    same.
     """
     return (id_ ^ id_ >> 16 ^ id_ >> 32 ^ id_ >> 48) & 0xFFFF

@@ -13,20 +13,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from config.settings import LimitSettings, SmsSettings
-from gateway.dispatch.choosing import Routing
+from gateway.dispatch.choosing import Choice, Routing
 from gateway.dispatch.request import Contact, SendRequest
 from gateway.dispatch.request_fields import read_fields, too_long
+from gateway.dispatch.wording import encoding_of, wording
 from gateway.errors import Fault, Refusal
 from gateway.ids import IdSource, show
 from gateway.model import Category, Channel, Message, Place, State
 from gateway.policy.gate import Action, Reason, Verdict, decide, fold_alerts
 from gateway.store.directory import Number, Shop
-from protocols.sms.encoding import Encoding
+from protocols.sms.compose import plan
+from protocols.sms.dialect import DEFAULT_DIALECT, TextDialect
 from protocols.sms.repair import Change
-from protocols.sms.segment import count
-
-WIDE_REFERENCE = 256
-"""Added to a message's encoding where its segments carry a 16-bit concatenation reference."""
 
 
 @dataclass(slots=True)
@@ -44,9 +42,13 @@ class Draft:
     """Whether the sender is still to be chosen among the shop's numbers."""
     changes: tuple[Change, ...]
     send_at_ms: int | None
-    reference_bits: Mapping[str, int]
-    """By the name of the route: 8 or 16."""
+    dialects: Mapping[int, TextDialect]
+    """By the id of the route, where it is not the default."""
     segments_max: int
+    billed: int
+    """Segments that carriers bill."""
+    worded: TextDialect | None = None
+    """The dialect that the text was put into; None: the default."""
     routing: Routing | None = None
     """How its route is chosen; None: by its sender alone."""
     verdict: Verdict | None = None
@@ -57,33 +59,45 @@ class Draft:
         return self.alerts is None or self.is_sender_open
 
     def send_from(self, number: Number) -> None:
-        """Let this number of the shop send it: its route decides how segments are marked.
+        """Let this number of the shop send it: its route decides how the text goes out.
 
         Raises Refusal where that takes more segments than may be.
         """
+        self.message.sender, self.message.route = number.number, number.route
+        self.word()
+
+    def word(self) -> None:
+        """Choose how the text goes out, as the links of its route take it. Raises Refusal where
+        that takes more segments than may be.
+        """
         message = self.message
-        message.sender, message.route = number.number, number.route
-        encoding = Encoding(message.encoding & ~WIDE_REFERENCE)
-        is_wide = self.reference_bits.get(number.route_name) == 16
-        message.segments = count(message.body, encoding, 16 if is_wide else 8)
-        if message.segments > self.segments_max:
-            fault = too_long(message.segments, self.segments_max)
+        dialect = self.dialects.get(message.route)
+        if dialect is not self.worded:
+            self.worded = dialect
+            dialect = dialect or DEFAULT_DIALECT
+            way = plan(message.body, dialect)
+            message.encoding = encoding_of(way, dialect.long)
+            message.segments, self.billed = way.pieces, way.segments
+        if self.billed > self.segments_max:
+            fault = too_long(self.billed, self.segments_max)
             raise Refusal("invalid-request", "The request has faulty fields.", (fault,))
-        wide = WIDE_REFERENCE if is_wide and message.segments > 1 else 0
-        message.encoding = encoding + wide
 
 
 class Acceptance:
     """Checks requests and makes drafts of them."""
 
     def __init__(
-        self, sms: SmsSettings, limits: LimitSettings, ids: IdSource, reference_bits: dict[str, int]
+        self,
+        sms: SmsSettings,
+        limits: LimitSettings,
+        ids: IdSource,
+        dialects: Mapping[int, TextDialect],
     ) -> None:
-        """`reference_bits`: 8 or 16 by the name of the route."""
+        """`dialects`: by the id of the route, where it is not the default; it may change."""
         self._sms = sms
         self._limits = limits
         self._ids = ids
-        self._reference_bits = reference_bits
+        self._dialects = dialects
         self.routing: Routing | None = None
         """How messages find their route; None where each takes its number's home."""
 
@@ -93,7 +107,9 @@ class Acceptance:
         Raises Refusal: `invalid-request` names every faulty field, the other types what the shop or
         this version may not do.
         """
-        fields = read_fields(request, self._sms, self._limits, now_ms)
+        fields = read_fields(
+            request, self._sms, self._limits, now_ms, is_counted=not self._dialects
+        )
         _refuse_what_this_version_cannot(request)
         number = _number(shop, fields.sender)
         message = Message(
@@ -120,12 +136,13 @@ class Acceptance:
             is_sender_open=request.sender is None and len(shop.numbers) > 1,
             changes=fields.body.changes,
             send_at_ms=fields.send_at_ms,
-            reference_bits=self._reference_bits,
+            dialects=self._dialects,
             segments_max=self._sms.segments_max,
+            billed=message.segments,
             routing=self.routing,
         )
-        if message.segments > 1:
-            draft.send_from(number)
+        if self._dialects:
+            draft.word()
         if self.routing is not None:
             choose_route(draft, draft.alerts)
         return draft
@@ -198,6 +215,15 @@ def choose_route(draft: Draft, alerts: str | None) -> None:
         draft.send_from(replace(number, route=id_, route_name=name or number.route_name))
 
 
+def explain_route(draft: Draft, alerts: str | None) -> Choice:
+    """The route that `choose_route` chose, and why."""
+    message, routing = draft.message, draft.routing or Routing(())
+    number = next(n for n in draft.shop.numbers if n.number == message.sender)
+    return routing.explain(
+        number.number, number.route_name, message.target, message.category, alerts or ""
+    )
+
+
 def settle_draft(
     draft: Draft, known_alerts: str | None, known_number: str | None, *, has_link: bool, now_ms: int
 ) -> None:
@@ -259,8 +285,8 @@ def answer(draft: Draft) -> dict[str, Any]:
         "id": show("msg", message.id),
         "status": _STATES[verdict.action].word,
         "channel": message.channel.name.lower(),
-        "encoding": "gsm7" if message.encoding & 15 == Encoding.GSM7 else "ucs2",
-        "segments": message.segments,
+        "encoding": wording(message.encoding).name,
+        "segments": draft.billed,
     }
     if verdict.reason is not None:
         told["reason"] = verdict.reason.value

@@ -8,8 +8,10 @@ from config.routes import RouteLink, effective_routes
 from config.settings import Settings
 from gateway.dispatch.choosing import Routing
 from gateway.dispatch.routes import Routes, Serving
+from gateway.dispatch.wording import common, is_default, text_dialect
 from gateway.store.database import Database
 from gateway.store.queries import load
+from protocols.sms.dialect import TextDialect
 
 MAIL = "mail"
 """The name of the operator's mail account as a link and as a route."""
@@ -24,8 +26,10 @@ class Network:
         self.route_ids: dict[str, int] = {}
         """By name; the names of earlier settings stay known."""
         self.link_names: dict[int, str] = {}
-        self.reference_bits: dict[str, int] = {}
-        """By route: 16 where the segments of any of its links carry so wide a reference, else 8."""
+        self.dialects: dict[int, TextDialect] = {}
+        """What all links of a route take, by its id, where that is not the default."""
+        self.link_dialects: dict[int, TextDialect] = {}
+        """What each link takes, by its id."""
         self.routing: Routing | None = None
         """How messages find their route; None where each takes its number's home."""
         self._routes = routes
@@ -51,11 +55,18 @@ class Network:
             route.has_link = route.id in served
         self._serves = serves
         self._links_of = {r.name: tuple(link.link for link in r.members) for r in routes}
-        wide = {link.name for link in settings.links if link.long_texts == "udh16"}
-        self.reference_bits.update(
-            (name, 16 if wide & set(links) else 8) for name, links in self._links_of.items()
-        )
+        self._take_dialects(settings)
         self.routing = Routing(routes, self.route_ids) if settings.routes else None
+
+    def _take_dialects(self, settings: Settings) -> None:
+        spoken = {link.name: text_dialect(link) for link in settings.links}
+        self.link_dialects.clear()
+        self.link_dialects.update((self.link_ids[name], d) for name, d in spoken.items())
+        self.dialects.clear()
+        for name, links in self._links_of.items():
+            dialect = common(spoken[link] for link in links)
+            if not is_default(dialect):
+                self.dialects[self.route_ids[name]] = dialect
 
     async def _put_links(self, database: Database, settings: Settings) -> None:
         ways: list[tuple[str, str, bool]] = [

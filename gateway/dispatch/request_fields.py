@@ -45,15 +45,25 @@ class Fields(NamedTuple):
 
 
 def read_fields(
-    request: SendRequest, sms: SmsSettings, limits: LimitSettings, now_ms: int
+    request: SendRequest,
+    sms: SmsSettings,
+    limits: LimitSettings,
+    now_ms: int,
+    *,
+    is_counted: bool = True,
 ) -> Fields:
-    """Raises Refusal: `invalid-request` names every faulty field; `no-primary-phone`."""
+    """`is_counted`: whether the segments that the standard's alphabets take are those that count.
+
+    Raises Refusal: `invalid-request` names every faulty field; `no-primary-phone`.
+    """
     faults: list[Fault] = []
     unstorable = _check_storable(request, faults)
     phone = _phone(request, sms, faults)
     _check_zone(request, faults)
     send_at_ms, expires_ms = _times(request, limits, now_ms, faults)
-    body = Body("") if "text" in unstorable else _body(request.text, sms, faults)
+    body = Body("") if "text" in unstorable else _body(
+        request.text, sms, faults, is_counted=is_counted
+    )
     sender = _sender(request, sms, faults)
     if faults:
         raise Refusal("invalid-request", "The request has faulty fields.", tuple(faults))
@@ -177,7 +187,7 @@ def too_long(segments: int, most: int) -> Fault:
     return Fault("text", f"takes {segments} segments; at most {most} are allowed", "shorten it")
 
 
-def _body(text: str, sms: SmsSettings, faults: list[Fault]) -> Body:
+def _body(text: str, sms: SmsSettings, faults: list[Fault], *, is_counted: bool) -> Body:
     changes: tuple[Change, ...] = ()
     if sms.smart_repair:
         text, changes = repair(text)
@@ -186,6 +196,6 @@ def _body(text: str, sms: SmsSettings, faults: list[Fault]) -> Body:
         return Body(text)
     encoding = choose(text)
     segments = count(text, encoding)
-    if segments > sms.segments_max:
+    if is_counted and segments > sms.segments_max:
         faults.append(too_long(segments, sms.segments_max))
     return Body(text, changes, encoding, segments)

@@ -11,9 +11,10 @@ import hashlib
 import logging
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from types import MappingProxyType
 from typing import Final, Literal
 
 import asyncpg
@@ -30,6 +31,7 @@ from gateway.store.database import Database, HotConnection, is_row_fault
 from gateway.store.directory import Directory, Number
 from protocols.smpp import Message
 from protocols.smpp.status import ESME_ROK, ESME_RX_R_APPN, ESME_RX_T_APPN
+from protocols.sms.dialect import DEFAULT_DIALECT, TextDialect
 from protocols.sms.reassembly import Part, join, read, user_data
 
 log = logging.getLogger(__name__)
@@ -78,8 +80,10 @@ class Texts:
         may_write: Callable[[], bool] = lambda: True,
         on_queued: Callable[[int, int], None] = lambda route, rank: None,
         count: Callable[[int, Outcome], None] = lambda link, outcome: None,
+        dialects: Mapping[int, TextDialect] = MappingProxyType({}),
     ) -> None:
-        """`mail_route`: the id of the route `mail`. `clock`: monotonic seconds.
+        """`mail_route`: the id of the route `mail`. `clock`: monotonic seconds. `dialects`: what
+        links speak, by id, where it is not the default.
 
         `on_queued` gets route and rank of each forward that other nodes may claim, `count` the link
         and what became of each text.
@@ -92,6 +96,7 @@ class Texts:
         self._may_write = may_write
         self._on_queued = on_queued
         self._count = count
+        self._dialects = dialects
         self._addresses = Addresses(directory, settings.sms)
         self._store = ReplyStore(
             directory=directory,
@@ -152,7 +157,14 @@ class Texts:
         return copies
 
     def _read(self, link: int, session: int, message: Message, respond: Respond) -> _Item:
-        part = read(message.payload, message.esm_class, message.data_coding, message.tlvs)
+        dialect = self._dialects.get(link, DEFAULT_DIALECT)
+        part = read(
+            message.payload,
+            message.esm_class,
+            dialect.standard_coding(message.data_coding),
+            message.tlvs,
+            is_packed=dialect.is_packed,
+        )
         number, owner = self._addresses.number(message.dest, message.dest_ton)
         return _Item(
             link=link,

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from config.settings import LimitSettings, SmsSettings
 from gateway.dispatch.acceptance import (
-    WIDE_REFERENCE,
     Acceptance,
     Draft,
     answer,
@@ -20,17 +19,19 @@ from gateway.dispatch.acceptance import (
     settle_draft,
 )
 from gateway.dispatch.request import Contact, SendRequest, Voice
+from gateway.dispatch.wording import WIDE_REFERENCE
 from gateway.errors import Refusal
 from gateway.ids import IdSource, show
 from gateway.model import Category, Place
 from gateway.store.directory import Number
+from protocols.sms.dialect import Long, TextDialect
 from tests.dispatch.stage import a_shop, at, ended
 
 NOW = 1_800_000_000_000
 DAY_MS = 86_400_000
 NUMBERS = (Number("+12125550101", 1, 1, "acme"), Number("+12125550102", 1, 2, "wide"))
 SHOP = a_shop(1, numbers=NUMBERS)
-BITS = {"acme": 8, "wide": 16}
+DIALECTS = {2: TextDialect(long=Long.UDH16)}
 
 
 def draft(shop: Any = SHOP, **fields: Any) -> Draft:
@@ -38,7 +39,7 @@ def draft(shop: Any = SHOP, **fields: Any) -> Draft:
     values: dict[str, Any] = {"text": "Your gown is ready."}
     if "contact" not in fields:
         values["to"] = "(212) 555-0123"
-    acceptance = Acceptance(SmsSettings(), LimitSettings(), IdSource(1), BITS)
+    acceptance = Acceptance(SmsSettings(), LimitSettings(), IdSource(1), DIALECTS)
     return acceptance.draft(shop, SendRequest(**(values | fields)), NOW)
 
 

@@ -15,6 +15,7 @@ from gateway.ids import wall_ms
 from gateway.model import EventKind, State
 from gateway.store.directory import Number
 from gateway.store.embedded import ConnectParameters
+from protocols.sms.dialect import Long, TextDialect
 from tests.dispatch.stage import Stage, a_shop, at, message_id, stage
 
 KEY = Idempotency("key-1", b"fingerprint")
@@ -234,7 +235,7 @@ async def test_a_text_too_long_for_the_number_that_talked_last_is_refused_alone(
     database: ConnectParameters,
 ) -> None:
     """The number is only known when the store has been asked; its neighbours are stored."""
-    numbers = (Number("+12125550101", 1, 1, "acme"), Number("+12125550102", 1, 1, "wide"))
+    numbers = (Number("+12125550101", 1, 1, "acme"), Number("+12125550102", 1, 2, "wide"))
     async with stage(database) as node:
         await node.rows(
             "INSERT INTO contact (shop, phone, number) VALUES (1, '+12125550123', $1)"
@@ -244,7 +245,7 @@ async def test_a_text_too_long_for_the_number_that_talked_last_is_refused_alone(
         shop = a_shop(1, numbers=numbers)
         drafts = [node.draft(shop=shop, text=text) for text in ("short", "x" * 1_530, "short too")]
         for draft in drafts:
-            draft.reference_bits = {"wide": 16}
+            draft.dialects = {2: TextDialect(long=Long.UDH16)}
         outcomes = await node.post(*drafts)
         assert [isinstance(outcome, Refusal) for outcome in outcomes] == [False, True, False]
         assert isinstance(outcomes[1], Refusal)
