@@ -24,7 +24,7 @@ from tts.confine import Limits
 from tts.engine import MAX_AUDIO_S, RATES, EngineError, Overloaded, Pcm
 
 START_TIMEOUT_S: Final = 20.0
-QUEUE_TIMEOUT_S: Final = 30.0
+QUEUE_TIMEOUT_S: Final = 50.0
 """How long a request waits for a worker at most."""
 
 _PIPE_BYTES: Final = 1 << 20

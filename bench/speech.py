@@ -1,0 +1,264 @@
+"""`python -m bench.speech`: what speech costs on this machine.
+
+Rendering goes through everything that a message goes through: normaliser, worker process, phone
+audio, cache on disk. While it runs, a probe in the same event loop sleeps for a millisecond at a
+time and notes how late it wakes; what it notes at rest, and beside processes that only burn time,
+is the machine's own share. Besides, the longest time is told that one step of the loop kept a
+processor, which is ours whatever else runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from asyncio import events
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import machine
+from protocols.audio import g711, wav
+from protocols.audio.g711 import Law
+from tts.cache import Cache
+from tts.engine import Pcm
+from tts.phone_audio import to_phone
+from tts.pico import PicoEngine
+from tts.piper import PiperEngine
+from tts.speech import Speech, Utterance
+
+MESSAGES = (
+    "Hi Anna, this is Sample Bridal. Your gown, order {n}, is ready for pickup. The balance due is "
+    "${n}.50. We are open until 6:30 PM. Call us at (212) 555-0123.",
+    "Sample Bridal: your fitting is on Saturday, May 16 at 2:15 PM with Maria. Please bring shoes. "
+    "Your number is {n}.",
+    "Good news! Another bridesmaid of the wedding of May {day} bought her dress. {n} to go.",
+)
+CLIP_S = 18.0
+CLIP_RATE = 22_050
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """Messages rendered at full load. `cpu_ms` is the processor time of all processes together,
+    a message."""
+
+    engine: str
+    workers: int
+    messages: int
+    per_s: float
+    per_core_s: float
+    cpu_ms: float
+    audio_s: float
+    lag_p999_ms: float
+    lag_max_ms: float
+    step_max_ms: float
+
+
+@dataclass(frozen=True)
+class Lag:
+    """How late a sleeper wakes without any rendering."""
+
+    beside: str
+    p999_ms: float
+    max_ms: float
+
+
+def main() -> int:
+    """Measure, print, and write JSON if told."""
+    parser = argparse.ArgumentParser(prog="python -m bench.speech", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a smoke run; little is measured")
+    parser.add_argument("--runs", type=int, default=3, metavar="N", help="runs of each (default 3)")
+    parser.add_argument("--piper", metavar="VOICE", help="measure this voice of Piper too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    options = parser.parse_args()
+    told: dict[str, Any] = {"machine": machine.describe()}
+    for name, value in told["machine"].items():
+        print(f"{name:12} {value}")
+    told["phone_audio_ms"] = phone_audio()
+    print("\n18 s of audio, one thread, median ms")
+    for name, cost in told["phone_audio_ms"].items():
+        print(f"{cost:9.2f}  {name}")
+    told |= asyncio.run(_in_loop(options))
+    if options.json is not None:
+        options.json.write_text(json.dumps(told, indent=1) + "\n")
+    return 0
+
+
+async def _in_loop(options: argparse.Namespace) -> dict[str, Any]:
+    told: dict[str, Any] = {"rest": [], "renderings": []}
+    seconds = 0.5 if options.quick else 3.0
+    print(f"\n{'loop lag':34}{'p99.9 ms':>10}{'max ms':>10}")
+    for burners in (0, os.cpu_count() or 1):
+        rest = await _rest(seconds, burners)
+        told["rest"].append(asdict(rest))
+        print(f"{rest.beside:34}{rest.p999_ms:>10.2f}{rest.max_ms:>10.2f}", flush=True)
+    print(
+        f"\n{'engine':8}{'workers':>8}{'messages/s':>12}{'/s a core':>11}{'cpu ms':>8}"
+        f"{'audio s':>9}{'lag p99.9':>11}{'lag max':>9}{'step max ms':>13}"
+    )
+    for engine, workers, messages in _plan(options):
+        for _ in range(1 if options.quick else options.runs):
+            done = await _render(engine, workers, messages, options.piper)
+            told["renderings"].append(asdict(done))
+            print(
+                f"{done.engine:8}{done.workers:>8}{done.per_s:>12.1f}{done.per_core_s:>11.1f}"
+                f"{done.cpu_ms:>8.1f}{done.audio_s:>9.1f}{done.lag_p999_ms:>11.2f}"
+                f"{done.lag_max_ms:>9.2f}{done.step_max_ms:>13.2f}",
+                flush=True,
+            )
+    told["blast"] = await _blast()
+    print(
+        f"\n1,000 equal texts at a time: {told['blast']['first_ms']:.0f} ms; "
+        f"again, from the cache: {told['blast']['again_ms']:.0f} ms; "
+        f"one alone from the cache: {told['blast']['hit_us']:.0f} us"
+    )
+    return told
+
+
+def _plan(options: argparse.Namespace) -> list[tuple[str, int, int]]:
+    cores = os.cpu_count() or 1
+    messages = 20 if options.quick else 150
+    plan = [("pico", workers, messages) for workers in sorted({1, cores})]
+    return plan + ([("piper", 1, 5 if options.quick else 20)] if options.piper else [])
+
+
+def phone_audio() -> dict[str, float]:
+    """What shaping costs, by step."""
+    times = np.arange(int(CLIP_S * CLIP_RATE)) / CLIP_RATE
+    chance = np.random.default_rng(1)
+    words = np.clip(np.sin(2 * np.pi * 1.3 * times) * 2, 0, 1)
+    samples = (chance.normal(size=len(times)) * 3_000 * words).astype(np.int16)
+    file = wav.write(samples, CLIP_RATE)
+    phone = to_phone(Pcm(samples, CLIP_RATE))
+
+    def whole() -> bytes:
+        heard = wav.read(file)
+        return g711.encode(to_phone(Pcm(heard.samples, heard.rate), 0.7), Law.ULAW)
+
+    return {
+        "22.05 kHz WAV to phone audio in μ-law": _median_ms(whole),
+        "μ-law alone": _median_ms(lambda: g711.encode(phone, Law.ULAW)),
+    }
+
+
+def _median_ms(work: Callable[[], object]) -> float:
+    costs = []
+    for _ in range(60):
+        begun = time.perf_counter()
+        work()
+        costs.append(time.perf_counter() - begun)
+    return statistics.median(costs[10:]) * 1e3
+
+
+async def _render(engine: str, workers: int, messages: int, voice: str | None) -> Rendering:
+    made: PicoEngine | PiperEngine = (
+        PicoEngine(workers=workers, queue=messages)
+        if engine == "pico"
+        else PiperEngine([voice or ""], workers=workers, queue=messages)
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        speech = Speech([made], Cache(Path(folder)))
+        await speech.start()
+        warm = [Utterance(f"Warm {n}.", engines=(engine,)) for n in range(2 * workers)]
+        await asyncio.gather(*map(speech.say, warm))
+        texts = [MESSAGES[n % 3].format(n=1_000 + n, day=1 + n % 28) for n in range(messages)]
+        said = [Utterance(text, engines=(engine,)) for text in texts]
+        pids = [os.getpid(), *made._pool.pids]
+        cpu_s, begun = sum(map(machine.processor_s, pids)), time.perf_counter()
+        with _steps() as steps:
+            lags, audios = await _probed(asyncio.gather(*map(speech.say, said)))
+        took_s = time.perf_counter() - begun
+        cpu_s = sum(map(machine.processor_s, pids)) - cpu_s
+        await speech.close()
+    return Rendering(
+        engine=engine,
+        workers=workers,
+        messages=messages,
+        per_s=messages / took_s,
+        per_core_s=messages / cpu_s,
+        cpu_ms=1e3 * cpu_s / messages,
+        audio_s=sum(audio.duration_s for audio in audios) / messages,
+        lag_p999_ms=_part(lags, 0.999),
+        lag_max_ms=_part(lags, 1.0),
+        step_max_ms=1e3 * max(steps),
+    )
+
+
+async def _probed(work: Awaitable[Any]) -> tuple[list[float], Any]:
+    """How late a sleeper woke in the loop while some work went on, in ms, and what it gave."""
+    lags: list[float] = []
+
+    async def probe() -> None:
+        while True:
+            begun = time.perf_counter()
+            await asyncio.sleep(0.001)
+            lags.append((time.perf_counter() - begun) * 1e3 - 1)
+
+    probing = asyncio.create_task(probe())
+    try:
+        return lags, await work
+    finally:
+        probing.cancel()
+
+
+@contextmanager
+def _steps() -> Iterator[list[float]]:
+    """Note the processor time of each step of the loop."""
+    costs: list[float] = [0.0]
+    plain = events.Handle._run
+
+    def noted(handle: events.Handle) -> None:
+        begun = time.thread_time()
+        plain(handle)
+        costs.append(time.thread_time() - begun)
+
+    events.Handle._run = noted  # type: ignore[method-assign, assignment]
+    try:
+        yield costs
+    finally:
+        events.Handle._run = plain  # type: ignore[method-assign]
+
+
+def _part(lags: list[float], share: float) -> float:
+    ordered = sorted(lags)
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
+
+
+async def _rest(seconds: float, burners: int) -> Lag:
+    command = ["nice", "-n", "10", sys.executable, "-c", "while True: pass"]
+    running = [subprocess.Popen(command) for _ in range(burners)]  # noqa: ASYNC220
+    lags, _ = await _probed(asyncio.sleep(seconds))
+    for process in running:
+        process.kill()
+        process.wait()
+    beside = f"beside {burners} that burn time, nice 10" if burners else "at rest"
+    return Lag(beside, _part(lags, 0.999), _part(lags, 1.0))
+
+
+async def _blast() -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        speech = Speech([PicoEngine(workers=1)], Cache(Path(folder)))
+        await speech.start()
+        said = Utterance(MESSAGES[0].format(n=1_000))
+        costs = []
+        for times in (1_000, 1_000, 1):
+            begun = time.perf_counter()
+            await asyncio.gather(*(speech.say(said) for _ in range(times)))
+            costs.append(time.perf_counter() - begun)
+        await speech.close()
+    return {"first_ms": costs[0] * 1e3, "again_ms": costs[1] * 1e3, "hit_us": costs[2] * 1e6}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
