@@ -70,6 +70,15 @@ class RouteName:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteLink:
+    """A link that serves a route, and its standby tier."""
+
+    route: int
+    link: str
+    standby: int
+
+
+@dataclass(frozen=True, slots=True)
 class LinkState:
     """What the node that runs a bind last said of it. `rate`: segments a second, lately."""
 
@@ -118,6 +127,7 @@ class Snapshot:
     failed_forwards: tuple[FailedForward, ...] = ()
     unrouted: int = 0
     """Texts of the last three days for numbers that belong to no shop."""
+    route_links: tuple[RouteLink, ...] = ()
 
 
 async def take_sample(connection: asyncpg.Connection) -> Snapshot:
@@ -139,6 +149,9 @@ async def take_sample(connection: asyncpg.Connection) -> Snapshot:
         depths=depths,
         flying={row["route"]: row["count"] for row in flying},
         links=tuple(LinkState(*row) for row in await connection.fetch(sql["links"])),
+        route_links=tuple(
+            RouteLink(*row) for row in await connection.fetch(sql["route_links"])
+        ),
         shops={row["id"]: row["code"] for row in codes},
         failed_forwards=tuple(FailedForward(*row) for row in forwards),
         unrouted=await connection.fetchval(sql["unrouted"], since),

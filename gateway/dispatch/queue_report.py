@@ -5,7 +5,7 @@ sentence a route.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -51,9 +51,13 @@ class ShopReport(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class LinkReport(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A bind of the link that serves a route. `rate`: segments a second, lately."""
+    """A bind of a link that serves a route. `rate`: segments a second, lately, for all routes of
+    the link. `standby`: its tier; links of a higher one help when lower ones cannot.
+    """
 
+    link: str
     bind: int
+    standby: int = 0
     state: str
     since: str
     rate: float | None = None
@@ -146,7 +150,8 @@ def describe(snapshot: Snapshot) -> list[str]:
 def _route(snapshot: Snapshot, id_: int, route: RouteName, shop: int | None) -> RouteReport:
     everyone = [depth for depth in snapshot.depths if depth.route == id_]
     depths = [depth for depth in everyone if shop is None or depth.shop == shop]
-    links = [link for link in snapshot.links if link.link == route.name]
+    tiers = {each.link: each.standby for each in snapshot.route_links if each.route == id_}
+    links = [link for name in tiers for link in snapshot.links if link.link == name]
     rate = sum(link.rate for link in links if link.is_up and link.is_fresh(snapshot.as_of_ms))
     ready = [depth for depth in depths if depth.place == "queue"]
     waiting = _total(ready)
@@ -165,10 +170,14 @@ def _route(snapshot: Snapshot, id_: int, route: RouteName, shop: int | None) -> 
         drain_s=None if drain_s is None else round(drain_s, 1),
         held=_held(depths),
         lanes=_lanes(snapshot, ready),
-        links=[_link(link, snapshot.as_of_ms, is_whole=shop is None) for link in links],
+        links=[
+            _link(link, tiers[link.link], snapshot.as_of_ms, is_whole=shop is None)
+            for link in links
+        ],
         shops=shops,
     )
-    found.summary = _sentence(found, snapshot, links if shop is None else None, route)
+    words = None if shop is not None else _links_words(links, tiers, route, snapshot.as_of_ms)
+    found.summary = _sentence(found, words, route)
     return found
 
 
@@ -240,10 +249,12 @@ def _shops(
     return found[:SHOPS_MAX]
 
 
-def _link(link: LinkState, now_ms: int, *, is_whole: bool) -> LinkReport:
+def _link(link: LinkState, standby: int, now_ms: int, *, is_whole: bool) -> LinkReport:
     """A bind; `is_whole`: with what concerns the operator alone."""
     return LinkReport(
+        link=link.link,
         bind=link.bind,
+        standby=standby,
         state=link.state if link.is_fresh(now_ms) else "unknown",
         since=_iso(link.since),
         rate=round(link.rate, 1) if is_whole else None,
@@ -259,10 +270,8 @@ def _iso(moment: datetime) -> str:
 # Sentences ----------------------------------------------------------------------------------------
 
 
-def _sentence(
-    found: RouteReport, snapshot: Snapshot, links: Sequence[LinkState] | None, route: RouteName
-) -> str:
-    """`acme: 1,204 waiting, oldest 38 s, link up since 10:02`."""
+def _sentence(found: RouteReport, links: Sequence[str] | None, route: RouteName) -> str:
+    """`acme: 1,204 waiting, oldest 38 s, link up since 10:02`. `links`: what to say of each."""
     parts = [f"{found.waiting:,} waiting" if found.waiting else "nothing waiting"]
     if found.oldest_s is not None:
         parts.append(f"oldest {span(found.oldest_s)}")
@@ -274,15 +283,43 @@ def _sentence(
     if found.drain_s is not None and found.waiting:
         parts.append(f"about {span(found.drain_s)} to drain")
     if links:
-        parts += [_link_words(link, snapshot.as_of_ms, len(links)) for link in links]
-    elif links is not None and route.kind == "smpp":
+        parts += links
+    elif links is not None and route.kind != "mail":
         parts.append("no link has served it yet")
     return f"{route.name}: {', '.join(parts)}"
 
 
-def _link_words(link: LinkState, now_ms: int, binds: int) -> str:
+def _links_words(
+    states: Sequence[LinkState], tiers: Mapping[str, int], route: RouteName, now_ms: int
+) -> list[str]:
+    """What to say of the links of a route: bind by bind where there is one link."""
+    found = []
+    lowest = min(tiers.values(), default=0)
+    for name, tier in tiers.items():
+        binds = [state for state in states if state.link == name]
+        called = "link" if tuple(tiers) == (route.name,) else f"link {name}"
+        called = f"standby {called}" if tier > lowest else called
+        if len(binds) == 1:
+            found.append(_link_words(binds[0], now_ms, called))
+        elif len(tiers) == 1:
+            found += [_link_words(bind, now_ms, f"bind {bind.bind + 1}") for bind in binds]
+        elif binds:
+            found.append(_binds_words(binds, now_ms, called))
+        elif len(tiers) > 1:
+            found.append(f"{called} has not run yet")
+    return found
+
+
+def _binds_words(binds: Sequence[LinkState], now_ms: int, called: str) -> str:
+    """`link beta 3 of 4 binds up (ESME_RALYBND)`, with the last error of one that is not."""
+    up = [bind for bind in binds if bind.is_up and bind.is_fresh(now_ms)]
+    words = f"{called} {len(up)} of {len(binds)} binds up"
+    error = next((bind.error for bind in binds if bind not in up and bind.error), None)
+    return f"{words} ({error})" if error else words
+
+
+def _link_words(link: LinkState, now_ms: int, name: str) -> str:
     """`link down since 10:02 (ESME_RINVPASWD), next try in 20 s`."""
-    name = "link" if binds == 1 else f"bind {link.bind + 1}"
     if not link.is_fresh(now_ms):
         return f"{name} not heard of since {_clock(link.updated, now_ms)}"
     words = f"{name} {link.state} since {_clock(link.since, now_ms)}"

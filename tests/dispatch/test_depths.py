@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import asyncpg
 import pytest
 
-from gateway.dispatch.depths import Depth, Depths, LinkState, RouteName, Snapshot, pause_s
+from gateway.dispatch.depths import (
+    Depth,
+    Depths,
+    LinkState,
+    RouteLink,
+    RouteName,
+    Snapshot,
+    pause_s,
+)
 from gateway.dispatch.queue_report import describe, report, span
 from gateway.errors import StoreDown
 from gateway.ids import lowest_at
@@ -50,7 +59,8 @@ def ready(shop: int, count: int, age_ms: int = 0, lane: Lane = Lane.TRANSACTIONA
 def snapshot(*depths: Depth, links: tuple[LinkState, ...] = ()) -> Snapshot:
     """A sample with these depths."""
     shops = {1: "sample", 2: "other"}
-    return Snapshot(NOW, {1: ROUTES[1]}, tuple(depths), {}, links, shops)
+    served = (RouteLink(1, "acme", 0),)
+    return Snapshot(NOW, {1: ROUTES[1]}, tuple(depths), {}, links, shops, route_links=served)
 
 
 @pytest.fixture
@@ -148,6 +158,7 @@ async def test_gauges_follow_the_sample(store: Database) -> None:
         "INSERT INTO route (name, kind) VALUES ('acme', 'smpp')",
         "INSERT INTO link (name, kind) VALUES ('acme', 'smpp')",
         "INSERT INTO link_state (link, bind, node, state, since) VALUES (1, 0, 1, 'up', now())",
+        "INSERT INTO route_link VALUES (1, 1, 1, 0)",
         "INSERT INTO queue VALUES (1, 1, 1, 1, 0)",
     )
     metrics = Metrics()
@@ -228,6 +239,29 @@ def test_a_shop_sees_that_its_link_is_up() -> None:
     assert [each.state for each in route.links] == ["up"]
     assert route.rate is route.sending is route.drain_s is route.oldest_s is None
     assert route.summary == "acme: nothing waiting"
+
+
+def test_several_links_of_a_route_are_told_apart() -> None:
+    """By name and tier, those with several binds in a few words; only the route's own links."""
+    names = ("acme", "beta", "beta", "gamma", "other")
+    states = (link(rate=5.0), link(rate=2.0), link("down", error="ESME_RALYBND"), link(), link())
+    named = enumerate(zip(names, states, strict=True))
+    links = [replace(state, link=name, bind=n) for n, (name, state) in named]
+    served = [RouteLink(1, name, n // 2) for n, name in enumerate(("acme", "beta", "gamma", "new"))]
+    sample = replace(snapshot(ready(1, 70), links=tuple(links)), route_links=tuple(served))
+    (route,) = report(sample).routes
+    assert [(each.link, each.standby) for each in route.links] == [
+        ("acme", 0),
+        ("beta", 0),
+        ("beta", 0),
+        ("gamma", 1),
+    ]
+    assert (route.rate, route.drain_s) == (7.0, 10.0)
+    told = route.summary.split(", ")
+    assert told[3].startswith("link acme up since ")
+    assert told[4] == "link beta 1 of 2 binds up (ESME_RALYBND)"
+    assert told[5].startswith("standby link gamma up since ")
+    assert told[6] == "standby link new has not run yet"
 
 
 def test_spans_are_told_in_their_most_telling_unit() -> None:

@@ -29,6 +29,12 @@ GROUP BY 1
 -- name: routes
 SELECT id, name, kind FROM route ORDER BY name
 
+-- name: route_links
+-- The links of each route, those that come first first.
+SELECT a.route, l.name, a.standby
+FROM route_link a JOIN link l ON l.id = a.link
+ORDER BY a.route, a.standby, a.weight DESC, l.name
+
 -- name: shop_codes
 SELECT id, code FROM shop WHERE id = ANY ($1::int4[])
 
