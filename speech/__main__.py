@@ -81,9 +81,7 @@ async def _half(
     return total
 
 
-async def _heard(
-    engine: Engine, recogniser: Recogniser, message: Message, is_shown: bool
-) -> Score:
+async def _heard(engine: Engine, recogniser: Recogniser, message: Message, is_shown: bool) -> Score:
     rendered = await render(engine, message.text)
     heard = await asyncio.to_thread(recogniser.write_down, rendered.ulaw)
     one = score(message.spoken, heard)

@@ -10,11 +10,20 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_ONES = "zero one two three four five six seven eight nine".split()
-_TEENS = (
-    "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ONES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+_TEENS = [
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _SMALL = {word: n for n, word in enumerate([*_ONES, *_TEENS])}
 _ROUND = {word: 20 + 10 * n for n, word in enumerate(_TENS)}
 _SCALES = {"thousand": 1000, "million": 10**6}
@@ -189,7 +198,7 @@ def _letters(words: list[str]) -> list[str]:
 
 
 def _without_fillers(words: list[str]) -> list[str]:
-    """"And" beside a number, "o'clock" and the like tell nothing; "a half" is `1 half`."""
+    """ "And" beside a number, "o'clock" and the like tell nothing; "a half" is `1 half`."""
     said: list[str] = []
     for index, word in enumerate(words):
         follow = words[index + 1] if index + 1 < len(words) else ""

@@ -54,6 +54,4 @@ def score(said: str, heard: str) -> Score:
     reference, result = canonical(said), canonical(heard)
     digits = [w for w in reference if w.isdigit()]
     heard_digits = [w for w in result if w.isdigit()]
-    return Score(
-        len(reference), edits(reference, result), len(digits), edits(digits, heard_digits)
-    )
+    return Score(len(reference), edits(reference, result), len(digits), edits(digits, heard_digits))

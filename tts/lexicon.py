@@ -61,9 +61,7 @@ def _compiled(entries: tuple[tuple[str, str], ...], letters: str) -> Lexicon:
         key, said = _checked(written, spoken, letters)
         (folded if key == key.lower() else exact)[key] = said
     words = sorted({*exact, *folded}, key=len, reverse=True)
-    alternatives = "|".join(
-        re.escape(w) if w in exact else f"(?i:{re.escape(w)})" for w in words
-    )
+    alternatives = "|".join(re.escape(w) if w in exact else f"(?i:{re.escape(w)})" for w in words)
     pattern = re.compile(rf"(?<![\w@])(?<!\w\.)(?:{alternatives})(?![\w@]|\.\w)")
     return Lexicon(pattern, exact, folded)
 

@@ -48,9 +48,7 @@ class UnspeakableText(ValueError):
     """Nothing that could be said, or too much; the words never quote the text."""
 
 
-def normalize(
-    text: str, language: str = "en", lexicon: Mapping[str, str] = _NO_ENTRIES
-) -> str:
+def normalize(text: str, language: str = "en", lexicon: Mapping[str, str] = _NO_ENTRIES) -> str:
     """What is said for `text`: words only, numbers and abbreviations written out.
 
     `language` is "en", "es" or "fr", also with a region ("en-US"); others raise UnspeakableText, as

@@ -5,9 +5,7 @@ import pytest
 from tts.normalize import UnspeakableText, normalize
 
 SPANISH = {
-    "Llame al (212) 555-0123.": (
-        "Llame al dos uno dos. cinco cinco cinco. cero uno dos tres."
-    ),
+    "Llame al (212) 555-0123.": ("Llame al dos uno dos. cinco cinco cinco. cero uno dos tres."),
     "el 14/06/2026 a las 10:30 AM": (
         "el catorce de junio de dos mil veintiséis a las diez y treinta de la mañana"
     ),

@@ -30,7 +30,13 @@ def test_english_cardinals(n: int, said: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("n", "said"),
-    [(1, "first"), (12, "twelfth"), (20, "twentieth"), (42, "forty second"), (100, "one hundredth")],
+    [
+        (1, "first"),
+        (12, "twelfth"),
+        (20, "twentieth"),
+        (42, "forty second"),
+        (100, "one hundredth"),
+    ],
 )
 def test_english_ordinals(n: int, said: str) -> None:
     """The last word of an ordinal takes its end."""

@@ -1,4 +1,4 @@
-"""Web and e-mail addresses as people say them aloud: "sample dot com", never the scheme or the query."""
+"""Web and e-mail addresses as people say them: "sample dot com", without scheme or query."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import re
 from tts.text.grammar import Grammar, Match, Rule, rule
 
 _DOMAIN_ENDS = (
-    "com|org|net|edu|gov|info|biz|shop|store|online|app|bridal|wedding|io|co|us|ca|mx|es|fr|uk|tv|me"
+    "com|org|net|edu|gov|info|biz|shop|store|online|app|bridal|wedding"
+    "|io|co|us|ca|mx|es|fr|uk|tv|me"
 )
 _SPELLED = frozenset({"edu", "us", "ca", "mx", "uk", "tv", "io", "www"})
 _HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,40})\.){1,4}"

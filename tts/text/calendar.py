@@ -13,7 +13,8 @@ _TIME = (
 )
 _DATE_CONTEXT = 24
 _FRACTION_AFTER = re.compile(
-    r" ?(?:\"|inch|inches|in\b|yard|yd|off\b|of\b|hour|hr|day|price|size|cup|mile|pound|lb|foot|ft\b"
+    r" ?(?:\"|inch|inches|in\b|yard|yd|off\b|of\b|hour|hr|day|price|size|cup|mile|pound|lb|foot"
+    r"|ft\b"
     r"|pulgada|yarda|hora|de\b|pouce|heure|prix)",
     re.IGNORECASE,
 )
@@ -120,6 +121,7 @@ def date_rules(g: Grammar) -> list[Rule]:
     if g.is_month_first:
         day = r"(?:[12][0-9]|3[01]|0?[1-9])"
         end = r"(?:st|nd|rd|th)"
+        spoken_year = r"(?:,? (?P<y>(?:19|20)[0-9]{2})(?!\w))?"
         rules += [
             rule(
                 NUMERALS,
@@ -130,15 +132,15 @@ def date_rules(g: Grammar) -> list[Rule]:
             rule(
                 NUMERALS,
                 rf"\b(?P<month>{months})\b\.?,? ?(?P<d>{day})(?P<end>{end}\b)?"
-                rf"(?: ?- ?(?P<to>{day})(?:{end}\b)?(?!\w))?(?:,? (?P<y>(?:19|20)[0-9]{{2}})(?!\w))?"
-                r"(?![\w:]|[-.,/][0-9])",
+                rf"(?: ?- ?(?P<to>{day})(?:{end}\b)?(?!\w))?"
+                rf"{spoken_year}(?![\w:]|[-.,/][0-9])",
                 named,
                 re.IGNORECASE,
             ),
             rule(
                 NUMERALS,
-                rf"(?<![\w$.,/:-])(?P<d>{day})(?:{end})?(?: of)? (?P<month>(?:{months.title()}))\b\.?"
-                r"(?:,? (?P<y>(?:19|20)[0-9]{2})(?!\w))?",
+                rf"(?<![\w$.,/:-])(?P<d>{day})(?:{end})?(?: of)? "
+                rf"(?P<month>{months.title()})\b\.?{spoken_year}",
                 day_first,
             ),
         ]

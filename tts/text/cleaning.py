@@ -23,7 +23,9 @@ _PLAIN = str.maketrans(
         **dict.fromkeys("™®©¿¡", " "),
         **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\u00ad", ""),
         **dict.fromkeys("×✕✖", "x"),
-        **{c: f" {unicodedata.normalize('NFKC', c).replace(chr(0x2044), '/')}" for c in "½⅓⅔¼¾⅛⅜⅝⅞"},
+        **{
+            c: f" {unicodedata.normalize('NFKC', c).replace(chr(0x2044), '/')}" for c in "½⅓⅔¼¾⅛⅜⅝⅞"
+        },
         "…": "...",
         "№": "No.",
         "•": ", ",
@@ -98,10 +100,12 @@ def _sieve(letters: str) -> re.Pattern[str]:
     return re.compile(f"[^A-Za-z{letters}{letters.upper()},.?!' ]+")
 
 
-_PAUSES = str.maketrans({**dict.fromkeys(":;()[]{}|\n", ","), **dict.fromkeys('"<>*_~^\\/-+=#@%$&', " ")})
+_PAUSES = str.maketrans(
+    {**dict.fromkeys(":;()[]{}|\n", ","), **dict.fromkeys('"<>*_~^\\/-+=#@%$&', " ")}
+)
 _LOOSE_QUOTES = re.compile(r"'(?![A-Za-zÀ-ÿ])|(?<![A-Za-zÀ-ÿ])'")
 _MARKS = re.compile(r" *([,.?!])[ ,.?!]*")
-_LONG = re.compile(r"[A-Za-zÀ-ÿ']{%d}(?=[A-Za-zÀ-ÿ'])" % LONGEST_WORD)
+_LONG = re.compile(rf"[A-Za-zÀ-ÿ']{{{LONGEST_WORD}}}(?=[A-Za-zÀ-ÿ'])")
 
 
 def finish(text: str, letters: str) -> str:

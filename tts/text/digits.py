@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from tts.text.grammar import NUMERALS, Grammar, Match, Rule, rule
 
 _GROUPS = {5: (3, 2), 6: (3, 3), 7: (3, 4), 8: (4, 4), 9: (3, 3, 3), 10: (3, 3, 4)}
 PAUSE = ". "
-"""Between groups of digits. A comma's pause is too short: digits beside it get lost on the phone."""
+"""Between groups of digits. A comma is too short a pause: digits beside it are lost on the phone.
+"""
 
 _RUNS = re.compile(r"[0-9]+|[A-Za-z]+")
 _PHONE = (
@@ -20,7 +22,7 @@ _ABROAD = r"(?<!\w)\+[1-9][0-9]{0,3}(?:[-. ()]{1,2}[0-9]{1,4}){2,6}(?![\w-])"
 _E164 = r"(?<!\w)\+(?P<all>[1-9][0-9]{7,14})(?!\w)"
 _LOCAL = r"(?<![\w.$/-])(?P<c>[0-9]{3})[-.](?P<d>[0-9]{4})(?![\w/-]|\.[0-9])"
 _PAIRS = r"(?<![\w.$])0[0-9](?:[ .][0-9]{2}){4}(?!\w)"
-_TOKEN = (
+_WRITTEN = (
     r"[A-Z]{0,5}-?[0-9][0-9A-Z]{0,29}"
     r"(?:-(?=[A-Z]{0,10}[0-9])[0-9A-Z]{1,20}){0,4}(?:-[A-Z]{1,3}(?!\w))?"
 )
@@ -97,16 +99,22 @@ def id_rules(g: Grammar) -> list[Rule]:
         rule(
             NUMERALS,
             rf"\b(?P<word>(?i:{g.id_words}))(?P<link>(?:[ :]| ?#|\.){{1,2}} ?"
-            rf"(?:(?i:{g.speech['is']})[ :] ?)?#? ?)(?P<id>{_TOKEN})(?![\w/]|[:.,][0-9])",
+            rf"(?:(?i:{g.speech['is']})[ :] ?)?#? ?)(?P<id>{_WRITTEN})(?![\w/]|[:.,][0-9])",
             named,
         ),
-        rule("#", rf"# ?({_TOKEN})(?!\w)", numbered),
-        rule(NUMERALS, r"(?<![\w.,$€£/:-])([A-Z]{1,5}-?[0-9]{3,}(?:-?[0-9A-Z]{1,12})?)(?![\w/])", _spelled(g)),
+        rule("#", rf"# ?({_WRITTEN})(?!\w)", numbered),
+        rule(
+            NUMERALS,
+            r"(?<![\w.,$€£/:-])([A-Z]{1,5}-?[0-9]{3,}(?:-?[0-9A-Z]{1,12})?)(?![\w/])",
+            _spelled(g),
+        ),
         rule(NUMERALS, r"(?<![\w.,$€£/:-])([0-9]{3,12}-[A-Z]{1,3})(?![\w/-])", _spelled(g)),
-        rule(NUMERALS, r"(?<![\w.,$€£/-])([0-9]{1,12}(?:-[0-9]{1,12}){2,6})(?![\w/-])", _spelled(g)),
+        rule(
+            NUMERALS, r"(?<![\w.,$€£/-])([0-9]{1,12}(?:-[0-9]{1,12}){2,6})(?![\w/-])", _spelled(g)
+        ),
         rule(NUMERALS, r"(?<![\w.,$€£])([0-9]{5,}|0[0-9]+)(?![\w/]|[.,][0-9])", _spelled(g)),
     ]
 
 
-def _spelled(g: Grammar):  # type: ignore[no-untyped-def]
+def _spelled(g: Grammar) -> Callable[[Match], str]:
     return lambda match: spell_id(g, match[1])

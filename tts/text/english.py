@@ -5,10 +5,21 @@ from __future__ import annotations
 from tts.text import english_numbers as numbers
 from tts.text.grammar import Grammar, Match
 
-_MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
-_DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+_DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 _TITLE_WORDS = {
     "mr": "Mister",
     "mrs": "Missus",
@@ -45,6 +56,7 @@ def _counting(n: int, _noun: str) -> str:
     return numbers.cardinal(n)
 
 
+_COMPASS = {"N": "North", "S": "South", "E": "East", "W": "West"}
 _KINDS = {"St": "Street", "Dr": "Drive"}
 
 
@@ -210,7 +222,9 @@ ENGLISH = Grammar(
         "misc": "miscellaneous",
         "ea": "each",
     },
-    titles=frozenset({*_TITLE_WORDS, "dr", "ext", "tel", "vol", "pg", "num", "apt", "rm", "ste", "vs"}),
+    titles=frozenset(
+        {*_TITLE_WORDS, "dr", "ext", "tel", "vol", "pg", "num", "apt", "rm", "ste", "vs"}
+    ),
     symbols={
         "w/o": "without",
         "b/w": "between",
@@ -228,15 +242,149 @@ ENGLISH = Grammar(
         "°": "degrees",
     },
     acronyms=frozenset(
-        "id ids vip atm faq usa us uk am pm pdf diy tv sku po qr gps dj llc sms ny nyc la ok ceo mc "
-        "est pst uv ac cd dvd ups usps irs dob eta fbi er rn md aka".split()
+        [
+            "id",
+            "ids",
+            "vip",
+            "atm",
+            "faq",
+            "usa",
+            "us",
+            "uk",
+            "am",
+            "pm",
+            "pdf",
+            "diy",
+            "tv",
+            "sku",
+            "po",
+            "qr",
+            "gps",
+            "dj",
+            "llc",
+            "sms",
+            "ny",
+            "nyc",
+            "la",
+            "ok",
+            "ceo",
+            "mc",
+            "est",
+            "pst",
+            "uv",
+            "ac",
+            "cd",
+            "dvd",
+            "ups",
+            "usps",
+            "irs",
+            "dob",
+            "eta",
+            "fbi",
+            "er",
+            "rn",
+            "md",
+            "aka",
+        ]
     )
     - {"ok"},
     short_words=frozenset(
-        "a an as at be by do go he hi i if in is it me my no of oh on or so to up us we you all and any "
-        "are ask bag big but buy can day did due end few fit for fun get got had has her him his hot how "
-        "its let lot low may men new not now off old one our out own pay put red sale see set she sun the "
-        "tie top try two tux use was way who why win won yes yet ok".split()
+        [
+            "a",
+            "an",
+            "as",
+            "at",
+            "be",
+            "by",
+            "do",
+            "go",
+            "he",
+            "hi",
+            "i",
+            "if",
+            "in",
+            "is",
+            "it",
+            "me",
+            "my",
+            "no",
+            "of",
+            "oh",
+            "on",
+            "or",
+            "so",
+            "to",
+            "up",
+            "us",
+            "we",
+            "you",
+            "all",
+            "and",
+            "any",
+            "are",
+            "ask",
+            "bag",
+            "big",
+            "but",
+            "buy",
+            "can",
+            "day",
+            "did",
+            "due",
+            "end",
+            "few",
+            "fit",
+            "for",
+            "fun",
+            "get",
+            "got",
+            "had",
+            "has",
+            "her",
+            "him",
+            "his",
+            "hot",
+            "how",
+            "its",
+            "let",
+            "lot",
+            "low",
+            "may",
+            "men",
+            "new",
+            "not",
+            "now",
+            "off",
+            "old",
+            "one",
+            "our",
+            "out",
+            "own",
+            "pay",
+            "put",
+            "red",
+            "sale",
+            "see",
+            "set",
+            "she",
+            "sun",
+            "the",
+            "tie",
+            "top",
+            "try",
+            "two",
+            "tux",
+            "use",
+            "was",
+            "way",
+            "who",
+            "why",
+            "win",
+            "won",
+            "yes",
+            "yet",
+            "ok",
+        ]
     )
     - {"us"},
     speech={
@@ -289,5 +437,3 @@ ENGLISH = Grammar(
         ("+", r"(?<=[0-9])\+(?! ?[0-9])", " plus "),
     ),
 )
-
-_COMPASS = {"N": "North", "S": "South", "E": "East", "W": "West"}

@@ -1,13 +1,22 @@
-"""English number words, as Americans say them: no "and" inside, years and house numbers in pairs."""
+"""English number words, as Americans say them: no "and" inside, years in pairs."""
 
 from __future__ import annotations
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-_TEENS = (
-    "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
-).split()
+_TEENS = [
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
 _ONES = (*DIGITS, *_TEENS)
-_TENS = ("", "", *"twenty thirty forty fifty sixty seventy eighty ninety".split())
+_TENS = ("", "", *["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"])
 _SCALES = ((10**9, "billion"), (10**6, "million"), (10**3, "thousand"))
 _ORDINALS = {
     "one": "first",
@@ -40,7 +49,10 @@ def ordinal(n: int) -> str:
 
 
 def year(n: int) -> str:
-    """`2026` as "twenty twenty six", `1905` as "nineteen zero five", `2005` as "two thousand five"."""
+    """`2026` as "twenty twenty six", `2005` as "two thousand five".
+
+    "Oh" for zero is misheard on the phone: `1905` is "nineteen zero five".
+    """
     if n < 1000 or 2000 <= n < 2010:
         return cardinal(n)
     return _pair(n)

@@ -5,17 +5,28 @@ from __future__ import annotations
 from tts.text import french_numbers as numbers
 from tts.text.grammar import Grammar
 
-_MONTHS = (
-    "janvier février mars avril mai juin juillet août septembre octobre novembre décembre"
-).split()
-_DAYS = "lundi mardi mercredi jeudi vendredi samedi dimanche".split()
+_MONTHS = [
+    "janvier",
+    "février",
+    "mars",
+    "avril",
+    "mai",
+    "juin",
+    "juillet",
+    "août",
+    "septembre",
+    "octobre",
+    "novembre",
+    "décembre",
+]
+_DAYS = ["lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche"]
 _HALVES = {"a": " du matin", "p": " de l'après midi"}
 _EVENING = 6
 """From this hour after noon on it is evening."""
 
 
 def _clock(hour: int, minute: int, half: str) -> str:
-    """"Dix heures trente"; minute -1: none was written."""
+    """ "Dix heures trente"; minute -1: none was written."""
     said = f"{numbers.counting(hour, 'heure')} heure" + ("s" if hour > 1 else "")
     if minute > 0:
         said += f" {numbers.cardinal(minute)}" if minute > 9 else f" zéro {numbers.DIGITS[minute]}"
@@ -96,7 +107,16 @@ FRENCH = Grammar(
         5: ("cinquième", "cinquièmes"),
         8: ("huitième", "huitièmes"),
     },
-    ordinal_ends={"er": "", "ère": "ère", "re": "ère", "e": "", "ème": "", "eme": "", "nd": "", "nde": ""},
+    ordinal_ends={
+        "er": "",
+        "ère": "ère",
+        "re": "ère",
+        "e": "",
+        "ème": "",
+        "eme": "",
+        "nd": "",
+        "nde": "",
+    },
     id_words=(
         "commandes?|factures?|codes?|numéros?|numero|référence|réf|ref|compte|dossier|reçu|id|sku"
         "|nip|confirmation|carte|se termine par|article|modèle|lot|billet|poste"
@@ -150,11 +170,71 @@ FRENCH = Grammar(
         "¢": "cents",
         "°": "degrés",
     },
-    acronyms=frozenset("id vip sku qr gps dj sms tv usa pdf tva ttc ht".split()),
+    acronyms=frozenset(
+        ["id", "vip", "sku", "qr", "gps", "dj", "sms", "tv", "usa", "pdf", "tva", "ttc", "ht"]
+    ),
     short_words=frozenset(
-        "à a ai au aux ce ces de des du elle en est et eux il ils je la le les leur lui ma mais me mes mon "
-        "ne non nos nous on ou où oui par pas pour qui sa sans se ses si son sur ta te tes toi ton tu un une "
-        "va vos vous y".split()
+        [
+            "à",
+            "a",
+            "ai",
+            "au",
+            "aux",
+            "ce",
+            "ces",
+            "de",
+            "des",
+            "du",
+            "elle",
+            "en",
+            "est",
+            "et",
+            "eux",
+            "il",
+            "ils",
+            "je",
+            "la",
+            "le",
+            "les",
+            "leur",
+            "lui",
+            "ma",
+            "mais",
+            "me",
+            "mes",
+            "mon",
+            "ne",
+            "non",
+            "nos",
+            "nous",
+            "on",
+            "ou",
+            "où",
+            "oui",
+            "par",
+            "pas",
+            "pour",
+            "qui",
+            "sa",
+            "sans",
+            "se",
+            "ses",
+            "si",
+            "son",
+            "sur",
+            "ta",
+            "te",
+            "tes",
+            "toi",
+            "ton",
+            "tu",
+            "un",
+            "une",
+            "va",
+            "vos",
+            "vous",
+            "y",
+        ]
     ),
     speech={
         "to": "à",

@@ -5,12 +5,17 @@ from __future__ import annotations
 DIGITS = ("zéro", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf")
 _TO_19 = (
     *DIGITS,
-    *"dix onze douze treize quatorze quinze seize".split(),
+    *["dix", "onze", "douze", "treize", "quatorze", "quinze", "seize"],
     "dix sept",
     "dix huit",
     "dix neuf",
 )
-_TENS = ("", "", *"vingt trente quarante cinquante soixante soixante".split(), "quatre vingt")
+_TENS = (
+    "",
+    "",
+    *["vingt", "trente", "quarante", "cinquante", "soixante", "soixante"],
+    "quatre vingt",
+)
 _ORDINAL_ENDS = {"cinq": "cinquième", "neuf": "neuvième"}
 _FEMININE_ENDS = ("e", "es", "tion", "tions", "ée", "ées")
 
@@ -52,7 +57,7 @@ def _bare(words: str) -> str:
 
 
 def counting(n: int, noun: str) -> str:
-    """`n` before `noun`: "une heure", "vingt et une livres"; an empty noun leaves the plain form."""
+    """`n` before `noun`: "une heure", "vingt et une livres"; no noun leaves the plain form."""
     words = cardinal(n)
     last = words.rpartition(" ")[2]
     return words + "e" if last == "un" and noun.lower().endswith(_FEMININE_ENDS) else words

@@ -20,7 +20,9 @@ def amount(g: Grammar, figure: Figure, currency: tuple[Noun, Noun], scale: str =
     hundredths = int(figure.decimals or 0)
     said = []
     if figure.whole or not hundredths:
-        said.append(f"{say(g, Figure(figure.whole, ''), several)} {_of(figure.whole, one, several)}")
+        said.append(
+            f"{say(g, Figure(figure.whole, ''), several)} {_of(figure.whole, one, several)}"
+        )
     if hundredths:
         said.append(f"{g.counting(hundredths, cents)} {_of(hundredths, cent, cents)}")
     return f" {g.speech['and']} ".join(said)
@@ -68,7 +70,8 @@ def rules(g: Grammar) -> list[Rule]:
         ),
         rule(
             signs,
-            rf"(?P<sign>[{re.escape(signs)}]) ?(?P<low>{figure})-(?P<last>)(?P<high>{figure}){stop}",
+            rf"(?P<sign>[{re.escape(signs)}]) ?(?P<low>{figure})-(?P<last>)"
+            rf"(?P<high>{figure}){stop}",
             between,
         ),
         rule(

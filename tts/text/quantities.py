@@ -58,7 +58,8 @@ def address_rules(g: Grammar) -> list[Rule]:
     return [
         rule(
             NUMERALS,
-            rf"(?<![\w$.,#-])(?P<n>[0-9]{{1,5}})(?=,? {_HEADS}(?:(?:{name}) ){{0,3}}(?i:{g.streets})\b)",
+            rf"(?<![\w$.,#-])(?P<n>[0-9]{{1,5}})"
+            rf"(?=,? {_HEADS}(?:(?:{name}) ){{0,3}}(?i:{g.streets})\b)",
             house,
         )
     ]
@@ -100,7 +101,8 @@ def measure_rules(g: Grammar) -> list[Rule]:
         rule("'", r"(?<![\w.])(?P<feet>[1-9])'(?: ?(?P<inches>[0-9]|1[01])(?:\"|''))?(?!\w)", feet),
         rule(
             NUMERALS,
-            rf"(?<![\w.])(?P<minus>(?<!\d)-)?{low}(?P<n>{figure})[ -]?(?P<unit>{units})(?![\w'])(?P<dot>\.(?!\w))?",
+            rf"(?<![\w.])(?P<minus>(?<!\d)-)?{low}(?P<n>{figure})[ -]?"
+            rf"(?P<unit>{units})(?![\w'])(?P<dot>\.(?!\w))?",
             measured,
             re.IGNORECASE,
         ),

@@ -5,10 +5,21 @@ from __future__ import annotations
 from tts.text import spanish_numbers as numbers
 from tts.text.grammar import Grammar
 
-_MONTHS = (
-    "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre"
-).split()
-_DAYS = "lunes martes miércoles jueves viernes sábado domingo".split()
+_MONTHS = [
+    "enero",
+    "febrero",
+    "marzo",
+    "abril",
+    "mayo",
+    "junio",
+    "julio",
+    "agosto",
+    "septiembre",
+    "octubre",
+    "noviembre",
+    "diciembre",
+]
+_DAYS = ["lunes", "martes", "miércoles", "jueves", "viernes", "sábado", "domingo"]
 _HALVES = {"a": "de la mañana", "p": "de la tarde"}
 _EVENING = 8
 """From this hour after noon on it is night."""
@@ -18,7 +29,9 @@ def _clock(hour: int, minute: int, half: str) -> str:
     """Hours are feminine: "una treinta de la tarde". Minute -1: none was written."""
     said = numbers.counting(hour, "horas")
     if minute > 0:
-        said += f" cero {numbers.DIGITS[minute]}" if minute < 10 else f" y {numbers.cardinal(minute)}"
+        said += (
+            f" cero {numbers.DIGITS[minute]}" if minute < 10 else f" y {numbers.cardinal(minute)}"
+        )
     elif minute == 0 and not half:
         said += " en punto" if hour <= 12 else " horas"
     if half == "p" and _EVENING <= hour < 12:
@@ -124,8 +137,22 @@ SPANISH = Grammar(
         5: ("quinto", "quintos"),
         8: ("octavo", "octavos"),
     },
-    ordinal_ends={"º": "", "°": "", "er": "", "ro": "", "do": "", "to": "", "mo": "", "vo": "",
-                  "ª": "a", "ra": "a", "da": "a", "ta": "a", "ma": "a", "va": "a"},
+    ordinal_ends={
+        "º": "",
+        "°": "",
+        "er": "",
+        "ro": "",
+        "do": "",
+        "to": "",
+        "mo": "",
+        "vo": "",
+        "ª": "a",
+        "ra": "a",
+        "da": "a",
+        "ta": "a",
+        "ma": "a",
+        "va": "a",
+    },
     id_words=(
         "pedidos?|órdenes|orden|facturas?|códigos?|codigo|números?|numero|referencia|ref|cuenta"
         "|reclamo|caso|recibo|id|sku|pin|confirmación|tarjeta|termina en|artículo|estilo|boleto"
@@ -169,10 +196,65 @@ SPANISH = Grammar(
         "¢": "centavos",
         "°": "grados",
     },
-    acronyms=frozenset("id vip sku po qr gps dj sms tv usa pdf dni".split()),
+    acronyms=frozenset(
+        ["id", "vip", "sku", "po", "qr", "gps", "dj", "sms", "tv", "usa", "pdf", "dni"]
+    ),
     short_words=frozenset(
-        "a al con da de del dos el en es esa ese eso fin ha hay hoy la las le les lo los más me mi mis "
-        "muy no nos o para por que sea ser si sí sin so son su sus te tu un una uno va ven ver y ya".split()
+        [
+            "a",
+            "al",
+            "con",
+            "da",
+            "de",
+            "del",
+            "dos",
+            "el",
+            "en",
+            "es",
+            "esa",
+            "ese",
+            "eso",
+            "fin",
+            "ha",
+            "hay",
+            "hoy",
+            "la",
+            "las",
+            "le",
+            "les",
+            "lo",
+            "los",
+            "más",
+            "me",
+            "mi",
+            "mis",
+            "muy",
+            "no",
+            "nos",
+            "o",
+            "para",
+            "por",
+            "que",
+            "sea",
+            "ser",
+            "si",
+            "sí",
+            "sin",
+            "so",
+            "son",
+            "su",
+            "sus",
+            "te",
+            "tu",
+            "un",
+            "una",
+            "uno",
+            "va",
+            "ven",
+            "ver",
+            "y",
+            "ya",
+        ]
     ),
     speech={
         "to": "a",

@@ -5,20 +5,57 @@ from __future__ import annotations
 DIGITS = ("cero", "uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve")
 _TO_29 = (
     *DIGITS,
-    *"diez once doce trece catorce quince dieciséis diecisiete dieciocho diecinueve veinte".split(),
-    *"veintiuno veintidós veintitrés veinticuatro veinticinco veintiséis veintisiete".split(),
-    *"veintiocho veintinueve".split(),
+    *[
+        "diez",
+        "once",
+        "doce",
+        "trece",
+        "catorce",
+        "quince",
+        "dieciséis",
+        "diecisiete",
+        "dieciocho",
+        "diecinueve",
+        "veinte",
+    ],
+    *[
+        "veintiuno",
+        "veintidós",
+        "veintitrés",
+        "veinticuatro",
+        "veinticinco",
+        "veintiséis",
+        "veintisiete",
+    ],
+    *["veintiocho", "veintinueve"],
 )
-_TENS = ("", "", "", *"treinta cuarenta cincuenta sesenta setenta ochenta noventa".split())
+_TENS = (
+    "",
+    "",
+    "",
+    *["treinta", "cuarenta", "cincuenta", "sesenta", "setenta", "ochenta", "noventa"],
+)
 _HUNDREDS = (
     "",
     "ciento",
-    *"doscientos trescientos cuatrocientos quinientos seiscientos setecientos".split(),
-    *"ochocientos novecientos".split(),
+    *["doscientos", "trescientos", "cuatrocientos", "quinientos", "seiscientos", "setecientos"],
+    *["ochocientos", "novecientos"],
 )
-_ORDINALS = (
-    "cero primero segundo tercero cuarto quinto sexto séptimo octavo noveno décimo undécimo duodécimo"
-).split()
+_ORDINALS = [
+    "cero",
+    "primero",
+    "segundo",
+    "tercero",
+    "cuarto",
+    "quinto",
+    "sexto",
+    "séptimo",
+    "octavo",
+    "noveno",
+    "décimo",
+    "undécimo",
+    "duodécimo",
+]
 _FEMININE_ENDS = ("a", "as", "ad", "ades", "ción", "ciones")
 
 

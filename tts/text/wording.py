@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from tts.text.grammar import Grammar, Match, Rule, rule
 
@@ -15,11 +16,20 @@ def symbol_rules(g: Grammar) -> list[Rule]:
     signs = "".join(s for s in g.symbols if len(s) == 1)
     longer = [s for s in g.symbols if len(s) > 1]
     rules = [
-        rule(s[1:] if s[0].isalpha() else s[0], rf"(?<!\w){re.escape(s)}(?!\w)", f" {g.symbols[s]} ", re.IGNORECASE)
+        rule(
+            s[1:] if s[0].isalpha() else s[0],
+            rf"(?<!\w){re.escape(s)}(?!\w)",
+            f" {g.symbols[s]} ",
+            re.IGNORECASE,
+        )
         for s in longer
     ]
     rules += [
-        rule("#", r"#(?P<tag>[^\W\d_][\w]{1,40})", lambda m: f" {g.speech['hashtag']} {_camel(m['tag'])} "),
+        rule(
+            "#",
+            r"#(?P<tag>[^\W\d_][\w]{1,40})",
+            lambda m: f" {g.speech['hashtag']} {_camel(m['tag'])} ",
+        ),
         rule("/", r"(?<=[^\W\d_]) ?/ ?(?=[^\W\d_])", f" {g.speech['or']} "),
         rule("-", r"(?<=\w) +-+ +(?=\w)|--+", ", "),
     ]
@@ -54,12 +64,17 @@ def word_rules(g: Grammar) -> list[Rule]:
 
     return [
         rule(".", r"(?<![\w.])(?:[A-Za-z]\.){2,8}(?!\w)", initials),
-        rule("", rf"(?<![\w'])(?P<word>{keys})(?P<dot>\.(?!\w))?(?![\w'])", abbreviation, re.IGNORECASE),
+        rule(
+            "",
+            rf"(?<![\w'])(?P<word>{keys})(?P<dot>\.(?!\w))?(?![\w'])",
+            abbreviation,
+            re.IGNORECASE,
+        ),
         rule("", _SHOUTING.pattern, _capitals(g)),
     ]
 
 
-def _capitals(g: Grammar):  # type: ignore[no-untyped-def]
+def _capitals(g: Grammar) -> Callable[[Match], str]:
     def said(match: Match) -> str:
         word = match[0]
         lower = word.lower()
