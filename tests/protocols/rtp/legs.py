@@ -46,7 +46,7 @@ class Bench:
             transmit=self.sent.append,
             transmit_rtcp=self.rtcp.append,
             limits=limits or LegLimits(),
-            random=Random(seed),
+            random=Random(seed),  # noqa: S311
             epoch_s=2_208_988_800.0 + 1.8e9,
         )
         self.leg.start(replace(PARAMETERS, **changes), self.now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -89,7 +90,7 @@ def test_an_offer_says_what_we_take() -> None:
 
 @pytest.mark.parametrize(
     ("formats", "law"),
-    [("0 8", Law.ULAW), ("8 0", Law.ALAW), ("8", Law.ALAW), ("18 0", Law.ULAW), ("9 3 8", Law.ALAW)],
+    [("0 8", Law.ULAW), ("8 0", Law.ALAW), ("8", Law.ALAW), ("18 0", Law.ULAW)],
 )
 def test_the_offering_side_orders_codecs(formats: str, law: Law) -> None:
     """We answer with the first codec of the offer that we have."""
@@ -463,15 +464,11 @@ def test_no_offer_or_answer_breaks_us(media: list[tuple[str, list[str]]]) -> Non
         + [line for head, rest in media for line in (f"m={head}", *(f"a={each}" for each in rest))]
     ).encode("utf-8", "replace")
     policy = replace(POLICY, security=MediaSecurity.EITHER)
-    try:
+    with suppress(ProtocolError):
         answer, agreed = side(policy).answer(data)
         assert len(parse(answer).media) == len(media)
         assert agreed is not None
-    except ProtocolError:
-        pass
     one = side(policy)
     one.offer()
-    try:
+    with suppress(ProtocolError):
         one.take_answer(data)
-    except ProtocolError:
-        pass
