@@ -49,6 +49,7 @@ from protocols.smpp.states import (
 )
 from protocols.smpp.tlv import Tlv
 
+_RESPONSE: Final = c.RESPONSE  # of this module: looked up for every message
 _BIND_COMMANDS: Final = frozenset(c.BindKind)
 _WITHOUT_RESPONSE: Final = frozenset({c.ALERT_NOTIFICATION, c.OUTBIND})
 
@@ -145,7 +146,7 @@ class Session(Lifecycle):
             body = encode_body(message)
         # Registered before the bytes exist: no response can come for a request nobody knows.
         sequence = self._sequence = self._sequence % MAX_SEQUENCE + 1
-        self._pending[sequence] = (now, context, command | c.RESPONSE)
+        self._pending[sequence] = (now, context, command | _RESPONSE)
         self._out.append(pack_header(len(body), command, 0, sequence) + body)
         return sequence
 
@@ -272,7 +273,7 @@ class Session(Lifecycle):
         command = pdu.command_id
         if command in self._acceptable:
             _HANDLERS[command](self, pdu, now, events)
-        elif command & c.RESPONSE:
+        elif command & _RESPONSE:
             # Never answered, so that two sessions cannot nack each other for ever.
             self.stray_responses += 1
         else:
@@ -295,12 +296,13 @@ class Session(Lifecycle):
     def _on_answer(
         self, pdu: MessageResponse | QuerySmResponse | Bare, now: float, events: list[Event]
     ) -> None:
-        entry = self._pending.get(pdu.sequence)
+        sequence = pdu.sequence
+        entry = self._pending.get(sequence)
         if entry is None or entry[2] != pdu.command_id:
             self.stray_responses += 1
             return
-        del self._pending[pdu.sequence]
-        message_id = "" if isinstance(pdu, Bare) else pdu.message_id
+        del self._pending[sequence]
+        message_id = pdu.message_id if not isinstance(pdu, Bare) else ""
         events.append(Answered(entry[1], pdu.status, message_id, pdu))
 
     def _on_message(self, message: Message, now: float, events: list[Event]) -> None:
