@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.breach import Breach
-from config.loading import Fault, SettingsError, load_with_places
+from config.loading import Fault, SettingsError, load, load_with_places
+from config.routes import RouteSettings, effective_routes
 from config.settings import Settings
 from gateway.channels.checks import link_breaches
 from gateway.cli.frame import add_command, config_path
-from gateway.cli.output import paint, print_json
+from gateway.cli.output import paint, print_json, print_table
 from gateway.cli.store import database_by_url
+from gateway.dispatch.choosing import Routing
 
 if TYPE_CHECKING:
     from gateway.cli.frame import Subparsers
@@ -41,6 +43,8 @@ async def run(args: argparse.Namespace) -> int:
         for fault in faults:
             print(fault)
         print(_verdict(path, len(faults)))
+        if not faults:
+            print_routes(load(path, os.environ))
     return 1 if faults else 0
 
 
@@ -55,6 +59,36 @@ async def find_faults(path: Path | None) -> list[Fault]:
         for check in CHECKS
         for breach in await check(settings)
     ]
+
+
+def print_routes(settings: Settings) -> None:
+    """Which route each kind of message takes, where the settings have routes, and which of them
+    none can.
+    """
+    if not settings.routes:
+        return
+    routes = effective_routes(settings.routes, settings.links)
+    routing = Routing(routes)
+    links = {route.name: _links(route) for route in routes}
+    rows = [
+        (home, words, route, links.get(route, "")) for home, words, route in routing.table()
+    ]
+    print()
+    print_table(("numbers of", "messages", "route", "links"), rows)
+    for order, reason in routing.unreachable():
+        print(paint(f"no message takes route {routes[order].name}: {reason}", "yellow"))
+
+
+def _links(route: RouteSettings) -> str:
+    """`acme 3, beta 1, standby gamma`: the links of a route with their weights."""
+    members = sorted(route.members, key=lambda member: member.standby)
+    lowest = min((member.standby for member in members), default=0)
+    words = []
+    for member in members:
+        peers = [each for each in members if each.standby == member.standby]
+        weight = f" {member.weight}" if len(peers) > 1 else ""
+        words.append(f"{'standby ' if member.standby > lowest else ''}{member.link}{weight}")
+    return ", ".join(words)
 
 
 async def tls_files(settings: Settings) -> list[Breach]:

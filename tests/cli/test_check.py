@@ -20,6 +20,23 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("GATEWAY")]:
         monkeypatch.delenv(name)
 
+ROUTED = "".join(
+    f'[[links]]\nname = "{name}"\nhost = "127.0.0.1"\nsystem_id = "lab"\n'
+    for name in ("acme", "beta", "gamma")
+)
+ROUTED += """
+[[routes]]
+name = "east"
+numbers = ["acme"]
+prefixes = ["+1718"]
+links = [{ link = "acme", weight = 3 }, "beta", "gamma:1:1"]
+[[routes]]
+name = "late"
+numbers = ["acme"]
+prefixes = ["+1718"]
+links = ["beta"]
+"""
+
 
 @pytest.fixture
 def faulty(tmp_path: Path) -> Path:
@@ -133,3 +150,14 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--version"])
     assert caught.value.code == 0
     assert capsys.readouterr().out == f"sms-voice-gateway {__version__}\n"
+
+
+def test_routes_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Which route each kind of message takes, by which links, and what none can take."""
+    path = tmp_path / "gateway.toml"
+    path.write_text(ROUTED, encoding="utf-8")
+    assert main(["check", "--config", str(path)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "acme to +1718… east acme 3, beta 1, standby gamma" in out
+    assert "acme all others acme acme" in out
+    assert "no message takes route late: route east takes everything that it is for" in out
