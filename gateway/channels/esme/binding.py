@@ -128,6 +128,7 @@ class Admission:
         self._checking: dict[SmppConnection, asyncio.Task[None]] = {}
         self._standing: dict[int, set[SmppConnection]] = {}
         self._to_give: list[tuple[int, int]] = []
+        self._giving = asyncio.Lock()
 
     def requested(self, connection: SmppConnection, host: str, request: Bind) -> None:
         """Somebody asks for a bind."""
@@ -152,11 +153,12 @@ class Admission:
 
     async def settle(self) -> None:
         """Give back what could not be given back at once. Raises StoreDown."""
-        while self._to_give:
-            esme, index = self._to_give[-1]
-            node = self._node
-            await self._database.fetch(load("esmes")["give_bind"], esme, index, node.id, node.epoch)
-            self._to_give.remove((esme, index))
+        node = self._node
+        async with self._giving:
+            while self._to_give:
+                place = self._to_give[0]
+                await self._database.fetch(load("esmes")["give_bind"], *place, node.id, node.epoch)
+                self._to_give.pop(0)
 
     async def stop(self) -> None:
         """Judge nothing more."""
@@ -185,6 +187,9 @@ class Admission:
             session.refuse_bind(request, s.ESME_RSYSERR)
             connection.flush()
             connection.close("the store does not answer")
+        except Exception:
+            log.exception("a bind from %s could not be judged", host)
+            connection.close("an error of the gateway")
 
     async def _identify(self, host: str, request: Bind) -> Esme:
         """The account whose password this is. Raises _Denied."""
