@@ -1,0 +1,3 @@
+"""Calls: what they say, and how they are made."""
+
+from __future__ import annotations

@@ -1,0 +1,168 @@
+"""What a call says, from the first word to the last: who calls, the message, how to call back, and
+how to be called no more.
+
+A call with an artificial voice has to name at its beginning the business that is responsible, by
+the name it is registered under, and give its telephone number; a marketing call has to offer a way
+out by key within two seconds of that, and on a voicemail a toll-free number for it (47 CFR
+64.1200(b)). So the order is fixed here, and the words are data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
+
+from gateway.model import Category
+from gateway.phone import is_e164, national
+from tts.normalize import UnspeakableText, normalize
+
+OPT_OUT_KEY = "9"
+REPEAT_KEY = "2"
+
+_NO_ENTRIES: Mapping[str, str] = MappingProxyType({})
+
+
+class ScriptError(ValueError):
+    """Something that a call must say is missing; the words never quote the message."""
+
+
+class Part(StrEnum):
+    """The parts of a script."""
+
+    IDENTIFICATION = "identification"
+    OPT_OUT = "opt-out"
+    MESSAGE = "message"
+    CALLBACK = "callback"
+    REPEAT = "repeat"
+
+
+class Lines(NamedTuple):
+    """The gateway's own sentences in one language."""
+
+    identification: str
+    opt_out_by_key: str
+    opt_out_by_phone: str
+    callback: str
+    repeat: str
+
+
+LINES: Mapping[str, Lines] = {
+    "en": Lines(
+        identification="This is {name}.",
+        opt_out_by_key="To stop these calls, press {key}.",
+        opt_out_by_phone="To stop these calls, dial {number}.",
+        callback="You can call us back at {number}.",
+        repeat="Press {key} to hear this again.",
+    ),
+    "es": Lines(
+        identification="Le habla {name}.",
+        opt_out_by_key="Para no recibir más estas llamadas, marque {key}.",
+        opt_out_by_phone="Para no recibir más estas llamadas, llame al {number}.",
+        callback="Puede llamarnos al {number}.",
+        repeat="Marque {key} para escuchar este mensaje otra vez.",
+    ),
+    "fr": Lines(
+        identification="Ici {name}.",
+        opt_out_by_key="Pour ne plus recevoir ces appels, faites le {key}.",
+        opt_out_by_phone="Pour ne plus recevoir ces appels, appelez le {number}.",
+        callback="Vous pouvez nous rappeler au {number}.",
+        repeat="Faites le {key} pour entendre ce message encore une fois.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A call's words in their order; `text` is for people to read, `spoken` for an engine."""
+
+    parts: Mapping[Part, str]
+    language: str
+    lexicon: Mapping[str, str]
+
+    @property
+    def text(self) -> str:
+        """The whole script as written, one part a line."""
+        return "\n".join(self.parts.values())
+
+    @property
+    def spoken(self) -> str:
+        """The whole script as an engine is given it."""
+        return self._said(self.parts)
+
+    @property
+    def spoken_again(self) -> str:
+        """What follows when the person asks to hear it again: all but the offer to repeat it."""
+        return self._said({p: words for p, words in self.parts.items() if p is not Part.REPEAT})
+
+    def _said(self, parts: Mapping[Part, str]) -> str:
+        return " ".join(_closed(self._words(part, text)) for part, text in parts.items())
+
+    def _words(self, part: Part, text: str) -> str:
+        """The lexicon is for the shop's words, not for ours."""
+        is_theirs = part in (Part.IDENTIFICATION, Part.MESSAGE)
+        return normalize(text, self.language, self.lexicon if is_theirs else _NO_ENTRIES)
+
+
+def call_script(
+    shop_name: str,
+    message: str,
+    *,
+    callback: str,
+    category: Category,
+    language: str = "en",
+    is_voicemail: bool = False,
+    opt_out_phone: str = "",
+    opt_out_key: str = OPT_OUT_KEY,
+    repeat_key: str = REPEAT_KEY,
+    lexicon: Mapping[str, str] = _NO_ENTRIES,
+) -> Script:
+    """The script of a call to a person, or of what is left on a voicemail.
+
+    `shop_name` is the registered one; `callback` and `opt_out_phone` are in E.164 form.
+    `opt_out_phone` is the toll-free number whose calls end in an opt-out: a marketing voicemail
+    needs it. An empty `repeat_key` offers no repetition. Raises ScriptError; UnspeakableText if
+    the message has nothing to say; LexiconError.
+    """
+    if (lines := LINES.get(language[:2].lower())) is None:
+        raise ScriptError(f"no lines for language {language[:10]!r}; known: {', '.join(LINES)}")
+    name = shop_name.strip().rstrip(".")
+    parts = {Part.IDENTIFICATION: lines.identification.format(name=name)}
+    if category is Category.MARKETING:
+        parts[Part.OPT_OUT] = _way_out(lines, is_voicemail, opt_out_phone, opt_out_key)
+    parts[Part.MESSAGE] = message.strip()
+    parts[Part.CALLBACK] = lines.callback.format(number=_readable(callback, "callback number"))
+    if repeat_key and not is_voicemail:
+        parts[Part.REPEAT] = lines.repeat.format(key=repeat_key)
+    _check_name(name, language)
+    normalize(message, language, lexicon)
+    return Script(MappingProxyType(parts), language, lexicon)
+
+
+def _way_out(lines: Lines, is_voicemail: bool, phone: str, key: str) -> str:
+    if is_voicemail:
+        number = _readable(phone, "toll-free opt-out number of a marketing voicemail")
+        return lines.opt_out_by_phone.format(number=number)
+    if len(key) != 1 or key not in "0123456789*#":
+        raise ScriptError("the opt-out key of a marketing call must be one key of a telephone")
+    return lines.opt_out_by_key.format(key=key)
+
+
+def _readable(number: str, what: str) -> str:
+    if not is_e164(number):
+        raise ScriptError(f"the {what} is missing, or not in E.164 form as +12125550123")
+    return national(number)
+
+
+def _check_name(name: str, language: str) -> None:
+    try:
+        normalize(name, language)
+    except UnspeakableText as error:
+        raise ScriptError("the shop has no registered name that could be said") from error
+
+
+def _closed(words: str) -> str:
+    """With an end, so that the next part begins anew."""
+    return words if words[-1] in ".?!" else f"{words}."
