@@ -92,7 +92,8 @@ def gaps(found: list[float]) -> Gaps:
     found.sort()
     shares = (0.5, 0.99, 0.999, 1.0)
     at = [found[min(int(len(found) * each), len(found) - 1)] for each in shares]
-    return Gaps(*(round(each * 1000, 2) for each in at), len(found))
+    p50, p99, p999, worst = (round(each * 1000, 2) for each in at)
+    return Gaps(p50, p99, p999, worst, len(found))
 
 
 # The processes ------------------------------------------------------------------------------------

@@ -106,9 +106,7 @@ class DigitReceiver:
         self._sequence = sequence
         return None if continues else DIGITS[report.event]
 
-    def _continues(
-        self, report: TelephoneEvent, step: int, sequence: int, is_marked: bool
-    ) -> bool:
+    def _continues(self, report: TelephoneEvent, step: int, sequence: int, is_marked: bool) -> bool:
         if report.event != self._event or self._has_ended or is_marked:
             return False
         if step == MAX_DURATION and self._duration > MAX_DURATION - RATE:

@@ -149,6 +149,7 @@ class Leg:
         self._is_sending = parameters.is_sending
         self._is_receiving = parameters.is_receiving
         self._heard_at = now
+        self._is_lost = False
         self._outgoing.configure(
             parameters.law,
             parameters.payload_type,
@@ -359,6 +360,8 @@ class Leg:
             self._lost_before += max(self._tracker.lost, 0)
         self._tracker = SequenceTracker()
         self._begins_stream = True
+        if self._reports is not None:
+            self._reports.is_stopped = False
 
     def _heard(self, source: Address, now: float) -> None:
         self._heard_at = now

@@ -15,10 +15,9 @@ HEADER_BYTES: Final = _HEADER.size
 
 
 def wav_header(size: int) -> bytes:
-    """The head of a WAV file of so many octets of μ-law."""
-    padded = size + size % 2
+    """The head of a WAV file of so many octets of μ-law, an even number as whole frames have."""
     return _HEADER.pack(
-        b"RIFF", padded + HEADER_BYTES - 8, b"WAVE",
+        b"RIFF", size + HEADER_BYTES - 8, b"WAVE",
         b"fmt ", 18, WAVE_FORMAT_MULAW, 1, RATE, RATE, 1, 8, 0,
         b"fact", 4, size,
         b"data", size,

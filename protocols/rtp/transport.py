@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from math import ceil
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import BinaryIO, Final, TypeAlias
 
 from protocols.rtp.events import MediaEvent
 from protocols.rtp.latch import Network
@@ -27,7 +27,7 @@ from protocols.rtp.leg import DEFAULT_LIMITS, Leg, LegLimits, LegStatistics, bri
 from protocols.rtp.packet import MAX_PACKET_BYTES
 from protocols.rtp.parameters import Address, MediaParameters
 from protocols.rtp.ports import PortPool
-from protocols.rtp.recording import FrameBuffer, wav_header
+from protocols.rtp.recording import HEADER_BYTES, FrameBuffer, wav_header
 from protocols.rtp.wheel import PERIODS, Wheel
 
 EXPEDITED: Final = 0xB8
@@ -45,17 +45,20 @@ EventHandler: TypeAlias = Callable[[MediaEvent], None]
 
 
 class Recording:
-    """A WAV file in the making. The disk is another thread's work."""
+    """A WAV file in the making, a listener of a leg. The disk is another thread's work."""
 
-    def __init__(self, path: Path, max_s: float, thread: ThreadPoolExecutor) -> None:
+    def __init__(self, leg: Leg, path: Path, max_s: float, thread: ThreadPoolExecutor) -> None:
         self.buffer = FrameBuffer(max_s)
         self.error: OSError | None = None
+        """What the disk said; nothing more is taken then."""
+        self._leg = leg
+        self._path = path
+        self._file: BinaryIO | None = None
         self._thread = thread
         self._waiting = 0
         self._loop = asyncio.get_running_loop()
-        self._file = path.open("wb")
-        self._file.write(wav_header(0))
         self._ended: asyncio.Future[None] | None = None
+        self._write(wav_header(0))
 
     @property
     def is_full(self) -> bool:
@@ -73,17 +76,16 @@ class Recording:
             self.error = OSError("the disk does not keep up with a recording")
             return
         self._waiting += 1
-        written = self._loop.run_in_executor(self._thread, self._file.write, data)
+        written = self._loop.run_in_executor(self._thread, self._append, data)
         written.add_done_callback(self._written)
 
-    def _written(self, written: asyncio.Future[int]) -> None:
+    def _written(self, _: asyncio.Future[None]) -> None:
         self._waiting -= 1
-        if not written.cancelled() and isinstance(error := written.exception(), OSError):
-            self.error = error
 
     def end(self) -> asyncio.Future[None]:
         """Take no more; the file is whole when the future is done. Asked twice, the same."""
         if self._ended is None:
+            self._leg.remove_tap(self)
             rest = self.buffer.take()
             self._ended = self._loop.run_in_executor(self._thread, self._finish, rest)
         return self._ended
@@ -95,18 +97,29 @@ class Recording:
             raise self.error
         return self.buffer.seconds
 
-    def _finish(self, rest: bytes) -> None:
-        with self._file as file:
+    # In the thread:
+
+    def _append(self, data: bytes) -> None:
+        if self.error is None:
             try:
-                file.write(rest)
-                size = file.tell() - len(wav_header(0))
-                if size % 2:
-                    file.write(b"\0")
-                file.seek(0)
-                file.write(wav_header(size))
-                file.flush()
+                if self._file is None:
+                    self._file = self._path.open("wb")
+                self._file.write(data)
             except OSError as error:
                 self.error = error
+
+    def _finish(self, rest: bytes) -> None:
+        self._append(rest)
+        file = self._file
+        if file is None:
+            return
+        try:
+            with file:
+                size = file.tell() - HEADER_BYTES
+                file.seek(0)
+                file.write(wav_header(size))
+        except OSError as error:
+            self.error = self.error or error
 
 
 class _Place:
@@ -325,8 +338,8 @@ class MediaEngine:
 
     def record(self, leg: Leg, path: Path, max_s: float) -> Recording:
         """Write what the peer says into a WAV file of μ-law, until `finish`, `max_s` or the end of
-        the leg. Raises OSError."""
-        recording = Recording(path, max_s, self._disk)
+        the leg. What the disk refuses is told by `finish`."""
+        recording = Recording(leg, path, max_s, self._disk)
         self._places[leg].recordings.append(recording)
         leg.add_tap(recording)
         return recording
@@ -387,8 +400,8 @@ class MediaEngine:
         self._poller.register(sock.fileno(), select.POLLIN)
 
     def _unregister(self, sock: socket.socket) -> None:
-        del self._readers[sock.fileno()]
-        self._poller.unregister(sock.fileno())
+        if self._readers.pop(sock.fileno(), None) is not None:
+            self._poller.unregister(sock.fileno())
 
     # ------------------------------------------------------------------ the tick
 

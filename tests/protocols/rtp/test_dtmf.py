@@ -132,9 +132,7 @@ def test_a_sender_that_moves_the_timestamp_presses_once() -> None:
         for n in range(1, 6):
             payload = build(TelephoneEvent(4, n == 5, 10, n * 160))
             heard.append(
-                receiver.receive(
-                    payload, press * 8000 + n * 160, press * 20 + n, is_marked=n == 1
-                )
+                receiver.receive(payload, press * 8000 + n * 160, press * 20 + n, is_marked=n == 1)
             )
     assert [each for each in heard if each] == ["4", "4"]
 

@@ -31,9 +31,7 @@ def marked(n: int) -> bytes:
     return bytes([n % 100]) * 80 + bytes(80)
 
 
-def play(
-    packets: list[Packet], *, start: int = 0, frames: int = 200
-) -> list[tuple[float, bytes]]:
+def play(packets: list[Packet], *, start: int = 0, frames: int = 200) -> list[tuple[float, bytes]]:
     """Give packets at their times and pull every 20 ms; what was heard, and when."""
     buffer = JitterBuffer(limit_s=LIMIT_S)
     waiting = sorted(packets, key=lambda each: each.at)
@@ -185,9 +183,7 @@ def test_never_out_of_order_never_twice_never_too_late(
     ]
     came = {each.n: each.at for each in packets}
     marks = [
-        (now, frame[0])
-        for now, frame in play(packets, start=start, frames=140)
-        if is_whole(frame)
+        (now, frame[0]) for now, frame in play(packets, start=start, frames=140) if is_whole(frame)
     ]
     order = [mark for _, mark in marks]
     assert order == sorted(set(order))

@@ -512,7 +512,7 @@ def test_numbers_never_repeat(steps: list[tuple[int, str]]) -> None:
         if what == "relay":
             one.hear(voice(n))
         elif what == "play":
-            two.leg.play(Clip(AUDIO[:n * 10]))
+            two.leg.play(Clip(AUDIO[: n * 10]))
         two.run(1)
         if what == "skip":
             two.tick += n * 4

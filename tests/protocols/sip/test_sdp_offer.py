@@ -317,6 +317,7 @@ def test_ipv6_is_written_one_way() -> None:
 
 def test_rtcp_may_be_elsewhere_or_shared() -> None:
     """a=rtcp names port and host; rtcp-mux shares the port; 0 means none."""
+
     def rtcp(attributes: str) -> tuple[object, bool]:
         _, agreed = side().answer(body(f"audio 5000 RTP/AVP 0{attributes}"))
         assert agreed is not None
