@@ -162,8 +162,8 @@ class UserAgent:
 
     def next_timer(self) -> float | None:
         """When `handle_timer` is to be called next; None when nothing is awaited. Every call of
-        another method may move it."""
-        return self._core.queue.next_due()
+        another method may move it: to 0.0, long past, when a command left events to fetch."""
+        return 0.0 if self._core.events else self._core.queue.next_due()
 
     def handle_timer(self, now: float) -> list[Event]:
         """Do what is due; calling too early or too often does no harm."""

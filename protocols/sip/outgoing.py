@@ -54,7 +54,8 @@ class OutgoingInvite:
         self._core = core = call.core
         self._to = NameAddr(to)
         self._from = from_.bare().with_tag(core.rng.token())
-        self._hop = hop
+        self.hop = hop
+        """Where the INVITE went."""
         self._body = body
         self._headers = list(headers)
         self._routes = list(routes)
@@ -162,7 +163,7 @@ class OutgoingInvite:
         if fork is None:
             if len(self._forks) >= self._core.limits.forks:
                 return None
-            dialog = Dialog.as_uac(self._core, self.request, response, self._hop)
+            dialog = Dialog.as_uac(self._core, self.request, response, self.hop)
             dialog.offer = Offer.LOCAL if self._body is not None else Offer.NONE
             fork = self._forks[tag] = _Fork(dialog)
             if tag:
@@ -210,7 +211,7 @@ class OutgoingInvite:
             return
         fork = self._forks.get(tag)
         if fork is None:
-            fork = _Fork(Dialog.as_uac(self._core, self.request, response, self._hop))
+            fork = _Fork(Dialog.as_uac(self._core, self.request, response, self.hop))
             fork.dialog.offer = Offer.LOCAL if self._body is not None else Offer.NONE
         else:
             fork.dialog.confirm(response)
@@ -276,7 +277,7 @@ class OutgoingInvite:
         request = self._core.request(
             "INVITE",
             self._to.uri,
-            self._hop,
+            self.hop,
             from_=self._from,
             to=NameAddr(self._to.uri.without_headers()),
             call_id=self._call_id,
@@ -285,7 +286,7 @@ class OutgoingInvite:
             headers=[*fields, *self._headers],
         )
         request.set_body(self._body)
-        return request, self._hop
+        return request, self.hop
 
     def _repeat(self, now: float) -> None:
         self._forks.clear()
