@@ -1,12 +1,19 @@
-"""What the gate found, as lines for the terminal and as a page of the documentation."""
+"""What the gate found, as lines for the terminal and as a table in docs/speech.md."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from speech.score import Score
 
-_NAMES = {"tuned": "tuned half", "held_out": "held-out half"}
+BEGIN = "<!-- results: written by python -m speech -->"
+END = "<!-- end of results -->"
+_NAMES = {"tuned": "tuned", "held_out": "held out"}
+_HEAD = (
+    "| Engine | Half | Word errors | of words | Digit errors | of digits |\n"
+    "| --- | --- | ---: | ---: | ---: | ---: |\n"
+)
 
 
 class Result(NamedTuple):
@@ -18,27 +25,28 @@ class Result(NamedTuple):
     took_s: float
 
 
-def summary(results: list[Result]) -> str:
+def summary(results: Sequence[Result]) -> str:
     """One line for each result."""
     return "\n".join(
-        f"{r.engine:6} {_NAMES[r.half]:14} words {r.score.word_error_rate:6.1%} of {r.score.words}"
-        f"   digits {r.score.digit_error_rate:6.1%} of {r.score.digits}   {r.took_s:.0f} s"
+        f"{r.engine:6} {_NAMES[r.half]:9} word errors {r.score.word_error_rate:6.1%} of "
+        f"{r.score.words}   digit errors {r.score.digit_error_rate:6.1%} of {r.score.digits}"
+        f"   {r.took_s:.0f} s"
         for r in results
     )
 
 
-def page(results: list[Result], renders: int) -> str:
-    """docs/speech.md, whole."""
-    rows = "\n".join(
+def with_results(page: str, results: Sequence[Result]) -> str:
+    """The page with its table replaced; all else stays. Raises ValueError without the markers."""
+    before, _, rest = page.partition(BEGIN)
+    _, found, after = rest.partition(END)
+    if not found:
+        raise ValueError(f"the page has no place for results between {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n{_table(results)}{END}{after}"
+
+
+def _table(results: Sequence[Result]) -> str:
+    return _HEAD + "".join(
         f"| {r.engine} | {_NAMES[r.half]} | {r.score.word_error_rate:.1%} | {r.score.words} "
-        f"| {r.score.digit_error_rate:.1%} | {r.score.digits} |"
+        f"| {r.score.digit_error_rate:.1%} | {r.score.digits} |\n"
         for r in results
     )
-    return _PAGE.format(rows=rows, renders=renders)
-
-
-_PAGE = """\
-# How well callers understand what is said
-
-`make speech` says {{}}
-"""

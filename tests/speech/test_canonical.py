@@ -1,3 +1,5 @@
+"""The one spelling of what sounds the same."""
+
 from __future__ import annotations
 
 import pytest

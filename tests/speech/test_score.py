@@ -1,3 +1,5 @@
+"""Error rates of words and digits."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""A shop's own pronunciations."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""What is said in English for what people write."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""What is said in Spanish and French."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""What never comes out of the normaliser, whatever goes in."""
+
 from __future__ import annotations
 
 import re

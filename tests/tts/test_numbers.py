@@ -1,3 +1,5 @@
+"""Number words of three languages."""
+
 from __future__ import annotations
 
 import pytest

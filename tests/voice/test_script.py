@@ -1,3 +1,5 @@
+"""What a call says."""
+
 from __future__ import annotations
 
 from typing import Any
