@@ -9,46 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random, SystemRandom
-from typing import Final, Protocol
 
 from protocols.audio.g711 import Law
 from protocols.errors import LocalProtocolError
 from protocols.rtp import rtcp
-from protocols.rtp.clip import ALAW_TO_ULAW, Clip, transcode
-from protocols.rtp.dtmf import DigitReceiver
-from protocols.rtp.events import (
-    DigitReceived,
-    MediaEvent,
-    MediaLost,
-    MediaResumed,
-    MediaStarted,
-    SourceStopped,
-)
-from protocols.rtp.jitter import JitterBuffer
-from protocols.rtp.latch import Network, SourceLatch, SsrcGuard, is_within
+from protocols.rtp.clip import Clip, transcode
+from protocols.rtp.events import MediaEvent, SourceStopped
+from protocols.rtp.incoming import DEFAULT_LIMITS, Incoming, LegLimits, Tap
+from protocols.rtp.latch import Network, is_within
 from protocols.rtp.outgoing import Outgoing
-from protocols.rtp.packet import COMFORT_NOISE, MAX_PACKET_BYTES, RtpError, RtpPacket, parse
+from protocols.rtp.packet import HEADER_BYTES, MAX_PACKET_BYTES, RtpError, RtpPacket, is_rtcp
 from protocols.rtp.parameters import Address, MediaParameters
 from protocols.rtp.reports import FarView, ReportKeeper
-from protocols.rtp.sequence import Arrival, SequenceTracker
+from protocols.rtp.sequence import SequenceTracker
 from protocols.rtp.srtp import SrtpContext
-
-_TAKEN: Final = frozenset((Arrival.NEW, Arrival.REORDERED, Arrival.RESTARTED))
-
-
-@dataclass(frozen=True, slots=True)
-class LegLimits:
-    """`silent_s`: without a packet for so long, media counts as lost. `delay_s` and
-    `max_delay_s`: of the jitter buffer, at first and at most."""
-
-    silent_s: float = 10.0
-    delay_s: float = 0.04
-    max_delay_s: float = 0.2
-    is_learning: bool = True
-    """Whether a source that SDP did not name may be taken, within the trunk's networks."""
-
-
-DEFAULT_LIMITS: Final = LegLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +47,6 @@ class LegStatistics:
     far_view: FarView | None
 
 
-class Tap(Protocol):
-    """Takes a frame every 20 ms: 160 octets of μ-law."""
-
-    def __call__(self, frame: bytes, /) -> object: ...
-
-
 class Leg:
     """A leg that is open but not agreed on takes and sends nothing; `start` begins it."""
 
@@ -101,34 +69,19 @@ class Leg:
         self.parameters: MediaParameters | None = None
         self.bridged: Leg | None = None
         """The leg that gets what this one receives."""
-        self.malformed = 0
         self._networks = tuple(networks)
         self._emit = emit
         self._transmit = transmit
         self._transmit_rtcp = transmit_rtcp
-        self._limits = limits
         self._cname = cname
         self._epoch_s = epoch_s
         self._random = random or SystemRandom()
-        self._latch = SourceLatch(networks, is_learning=limits.is_learning)
-        self._guard = SsrcGuard()
-        self._tracker: SequenceTracker | None = None
-        self._jitter = self._new_jitter()
-        self._digits = DigitReceiver()
+        self._incoming = Incoming(networks, emit, limits)
         self._outgoing = Outgoing(emit, self._random)
         self._reports: ReportKeeper | None = None
         self._srtp: SrtpContext | None = None
-        self._taps: list[Tap] = []
-        self._types: dict[int, Law] = {}
-        self._dtmf_types: frozenset[int] = frozenset()
         self._is_sending = False
-        self._is_receiving = False
-        self._is_lost = False
-        self._is_source_told = False
-        self._heard_at = 0.0
-        self._begins_stream = True
         self._tick = 0
-        self._lost_before = self._received_before = 0
 
     # ------------------------------------------------------------------ agreement
 
@@ -136,26 +89,20 @@ class Leg:
         """Take what SDP agreed on, first or anew. The peer's source is locked anew when its address
         changed. Raises LocalProtocolError for keys that cannot be used; nothing changed then."""
         old = self.parameters
-        if parameters.keys != (old.keys if old else None):
-            keys = parameters.keys
+        keys = parameters.keys
+        if keys != (old.keys if old else None):
             self._srtp = SrtpContext(keys, self._srtp) if keys is not None else None
-        if old is None or parameters.remote != old.remote and parameters.remote is not None:
-            self._latch.open(parameters.remote)
-            self._is_source_told = False
-        self._guard.renew()
-        self.parameters = parameters
-        self._types = dict(parameters.receive_types)
-        self._dtmf_types = parameters.dtmf_receive_types
-        self._is_sending = parameters.is_sending
-        self._is_receiving = parameters.is_receiving
-        self._heard_at = now
-        self._is_lost = False
+        expected = self._incoming.latch.expected
+        has_moved = parameters.remote is not None and parameters.remote != expected
+        self._incoming.agree(parameters, now, has_moved=has_moved)
         self._outgoing.configure(
             parameters.law,
             parameters.payload_type,
             parameters.dtmf_payload_type,
             parameters.ptime_ms,
         )
+        self.parameters = parameters
+        self._is_sending = parameters.is_sending
         if self._reports is None:
             self._reports = ReportKeeper(
                 self._outgoing.sent, self._cname, self._epoch_s, self._random, now
@@ -168,12 +115,12 @@ class Leg:
     @property
     def destination(self) -> Address | None:
         """Where to send RTP: to the locked source, or before to what SDP named."""
-        return self._latch.locked or (self.parameters.remote if self.parameters else None)
+        return self._incoming.source
 
     @property
     def is_locked(self) -> bool:
         """Whether a source was taken; datagrams from elsewhere need not be shown any more."""
-        return self._latch.locked is not None
+        return self._incoming.latch.locked is not None
 
     @property
     def rtcp_destination(self) -> Address | None:
@@ -208,29 +155,28 @@ class Leg:
 
     def add_tap(self, tap: Tap) -> None:
         """Give a listener all frames from now on."""
-        if not self._taps:
-            self._jitter = self._new_jitter()
-        self._taps = [*self._taps, tap]
+        self._incoming.add_tap(tap)
 
     def remove_tap(self, tap: Tap) -> None:
         """End a listener; nothing happens if it is none."""
-        self._taps = [each for each in self._taps if each is not tap]
+        self._incoming.remove_tap(tap)
 
     def statistics(self) -> LegStatistics:
         """The counts of this moment."""
-        tracker, jitter, reports = self._tracker, self._jitter, self._reports
+        incoming, reports = self._incoming, self._reports
+        tracker, jitter = incoming.tracker, incoming.jitter
         return LegStatistics(
             sent=self._outgoing.sent.packets,
-            received=self._received_before + (tracker.received if tracker else 0),
-            lost=self._lost_before + (max(tracker.lost, 0) if tracker else 0),
+            received=incoming.received,
+            lost=incoming.lost,
             reordered=tracker.reordered if tracker else 0,
             duplicates=tracker.duplicates if tracker else 0,
             late=jitter.late,
             concealed=jitter.concealed,
             discarded=jitter.discarded,
-            malformed=self.malformed,
-            wrong_source=self._latch.wrong,
-            wrong_ssrc=self._guard.refused,
+            malformed=incoming.malformed,
+            wrong_source=incoming.latch.wrong,
+            wrong_ssrc=incoming.guard.refused,
             jitter_ms=tracker.jitter_ms if tracker else 0.0,
             round_trip_s=reports.round_trip_s if reports else None,
             far_view=reports.far_view if reports else None,
@@ -257,20 +203,9 @@ class Leg:
         self._transmit(packet)
 
     def pull(self) -> None:
-        """20 ms have passed: give the listeners their frame. One that raises is removed and the
-        others get theirs; then its error is raised."""
-        if not self._taps:
-            return
-        frame = self._jitter.pull()
-        failed: Exception | None = None
-        for tap in self._taps:
-            try:
-                tap(frame)
-            except Exception as error:
-                self.remove_tap(tap)
-                failed = error
-        if failed is not None:
-            raise failed
+        """20 ms have passed: give the listeners their frame. Raises what one of them raises; it is
+        then none any more."""
+        self._incoming.pull()
 
     def check(self, now: float) -> None:
         """Call it about once a second: reports, and media that stays away."""
@@ -280,23 +215,22 @@ class Leg:
         if now >= reports.due:
             args = self._report_arguments()
             self._send_rtcp(reports.report(*args, now))
-        silent_s = now - self._heard_at
-        if self._is_receiving and not self._is_lost and silent_s >= self._limits.silent_s:
-            self._is_lost = True
-            self._emit(MediaLost(silent_s))
+        self._incoming.check(now)
 
     def farewell(self, now: float) -> None:
         """The leg ends: say BYE, once something was sent; clips that wait are told ended."""
         self._outgoing.stop_playing()
         if self._reports is not None and self._outgoing.sent.packets:
             self._send_rtcp(self._reports.farewell(*self._report_arguments(), now))
-        self._is_sending = self._is_receiving = False
+        self._is_sending = False
         self.parameters = None
         self.bridged = None
-        self._taps = []
+        self._incoming.end()
 
     def _report_arguments(self) -> tuple[SequenceTracker | None, int, int]:
-        return self._tracker, self._guard.current or 0, self._outgoing.timestamp_at(self._tick)
+        incoming = self._incoming
+        now = self._outgoing.timestamp_at(self._tick)
+        return incoming.tracker, incoming.guard.current or 0, now
 
     def _send_rtcp(self, packet: bytes) -> None:
         parameters = self.parameters
@@ -313,96 +247,17 @@ class Leg:
 
     def receive(self, data: bytes, source: Address, now: float) -> None:
         """Take a datagram from the RTP port. Nothing it holds raises an error."""
-        if not self._is_receiving or not 12 <= len(data) <= MAX_PACKET_BYTES:
-            self.malformed += self._is_receiving
+        incoming = self._incoming
+        if not incoming.is_expected:
             return
-        if 192 <= data[1] < 224:
+        if not HEADER_BYTES <= len(data) <= MAX_PACKET_BYTES:
+            incoming.malformed += 1
+        elif is_rtcp(data):
             self._receive_muxed(data, source, now)
-            return
-        try:
-            self._receive_rtp(data, source, now)
-        except RtpError:
-            self.malformed += 1
-
-    def _receive_rtp(self, data: bytes, source: Address, now: float) -> None:
-        locked = self._latch.locked
-        if locked is not None and source != locked:
-            self._latch.wrong += 1
-            return
-        if self._srtp is not None:
-            data = self._srtp.unprotect(data)
-        packet = parse(data)
-        law = self._types.get(packet.payload_type)
-        is_key = law is None and packet.payload_type in self._dtmf_types
-        if law is None and not is_key and packet.payload_type != COMFORT_NOISE:
-            return
-        sequence, ssrc = packet.sequence, packet.ssrc
-        is_proven = self._srtp is not None
-        if locked is None and not self._latch.admit(source, ssrc, sequence, is_proven=is_proven):
-            return
-        if ssrc != self._guard.current:
-            if not self._guard.admit(ssrc, sequence, now):
-                return
-            self._new_stream()
-        else:
-            self._guard.admit(ssrc, sequence, now)
-        self._heard(source, now)
-        tracker = self._tracker
-        if tracker is None:
-            tracker = self._tracker = SequenceTracker()
-        arrival = tracker.receive(sequence)
-        if arrival in _TAKEN:
-            self._take(packet, law, arrival, now, tracker)
-
-    def _new_stream(self) -> None:
-        if self._tracker is not None:
-            self._received_before += self._tracker.received
-            self._lost_before += max(self._tracker.lost, 0)
-        self._tracker = SequenceTracker()
-        self._begins_stream = True
-        if self._reports is not None:
+        elif incoming.receive(data, source, self._srtp, now) and self._reports is not None:
             self._reports.is_stopped = False
 
-    def _heard(self, source: Address, now: float) -> None:
-        self._heard_at = now
-        if not self._is_source_told:
-            self._is_source_told = True
-            self._emit(MediaStarted(source))
-        if self._is_lost:
-            self._is_lost = False
-            self._emit(MediaResumed())
-
-    def _take(
-        self, packet: RtpPacket, law: Law | None, arrival: Arrival, now: float,
-        tracker: SequenceTracker,
-    ) -> None:  # fmt: skip
-        is_newest = arrival is not Arrival.REORDERED
-        begins = self._begins_stream or arrival is Arrival.RESTARTED
-        self._begins_stream = False
-        if law is not None:
-            if is_newest:
-                tracker.measure(packet.timestamp, now)
-            if self._taps:
-                payload = packet.payload
-                if law is Law.ALAW:
-                    payload = payload.translate(ALAW_TO_ULAW)
-                self._jitter.put(packet.timestamp, payload, is_newest=is_newest)
-        else:
-            self._jitter.pause()
-            if packet.payload_type != COMFORT_NOISE:
-                self._receive_key(packet)
-        other = self.bridged
-        if other is not None and packet.payload_type != COMFORT_NOISE:
-            other.relay(packet, law, is_first=begins)
-
-    def _receive_key(self, packet: RtpPacket) -> None:
-        digit = self._digits.receive(
-            packet.payload, packet.timestamp, packet.sequence, is_marked=packet.is_marked
-        )
-        if digit is not None:
-            self._emit(DigitReceived(digit))
-
-    def relay(self, packet: RtpPacket, law: Law | None, *, is_first: bool) -> None:
+    def relay(self, packet: RtpPacket, law: Law | None, /, *, begins: bool) -> None:
         """Send another leg's packet on: audio in this leg's law, keys (`law` None) as keys."""
         outgoing = self._outgoing
         if not self._is_sending:
@@ -416,7 +271,7 @@ class Leg:
             payload = transcode(packet.payload, law, outgoing.law)
         data = outgoing.relay(
             payload_type, packet.sequence, packet.timestamp, payload, self._tick,
-            is_marked=packet.is_marked, is_first=is_first,
+            is_marked=packet.is_marked, is_first=begins,
         )  # fmt: skip
         if data is not None:
             self._send(data)
@@ -424,17 +279,22 @@ class Leg:
     def join(self, other: Leg) -> None:
         """Give what comes in to another leg from now on."""
         self.bridged = other
+        self._incoming.pass_on = other.relay
         other._outgoing.forget_relay()
+
+    def part(self) -> None:
+        """Give what comes in to no other leg any more."""
+        self.bridged = None
+        self._incoming.pass_on = None
 
     def _receive_muxed(self, data: bytes, source: Address, now: float) -> None:
         parameters = self.parameters
         if parameters is None or not parameters.is_rtcp_mux:
-            self.malformed += 1
-            return
-        if source != (self._latch.locked or self._latch.expected):
-            self._latch.wrong += 1
-            return
-        self._take_rtcp(data, now)
+            self._incoming.malformed += 1
+        elif source != self._incoming.source:
+            self._incoming.latch.wrong += 1
+        else:
+            self._take_rtcp(data, now)
 
     def receive_rtcp(self, data: bytes, source: Address, now: float) -> None:
         """Take a datagram from the RTCP port: only from the host that media comes from, or where
@@ -442,12 +302,12 @@ class Leg:
         parameters = self.parameters
         if parameters is None or parameters.is_rtcp_mux:
             return
-        peer = self._latch.locked or self._latch.expected
+        peer = self._incoming.source
         hosts = {peer[0]} if peer else set()
         if parameters.rtcp is not None:
             hosts.add(parameters.rtcp[0])
         if source[0] not in hosts or not is_within(source[0], self._networks):
-            self._latch.wrong += 1
+            self._incoming.latch.wrong += 1
             return
         self._take_rtcp(data, now)
 
@@ -460,15 +320,12 @@ class Leg:
                 data = self._srtp.unprotect_rtcp(data)
             packets = rtcp.parse(data)
         except RtpError:
-            self.malformed += 1
+            self._incoming.malformed += 1
             return
         was_stopped = reports.is_stopped
-        reports.receive(packets, self._guard.current, now)
+        reports.receive(packets, self._incoming.guard.current, now)
         if reports.is_stopped and not was_stopped:
             self._emit(SourceStopped())
-
-    def _new_jitter(self) -> JitterBuffer:
-        return JitterBuffer(start_s=self._limits.delay_s, limit_s=self._limits.max_delay_s)
 
 
 def bridge(one: Leg, other: Leg) -> None:
@@ -482,6 +339,6 @@ def bridge(one: Leg, other: Leg) -> None:
 def unbridge(leg: Leg) -> None:
     """Part a leg from the other; nothing happens if it is alone."""
     other = leg.bridged
-    leg.bridged = None
+    leg.part()
     if other is not None:
-        other.bridged = None
+        other.part()

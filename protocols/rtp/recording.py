@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from typing import Final
+from pathlib import Path
+from typing import BinaryIO, Final
 
 from protocols.audio.wav import WAVE_FORMAT_MULAW
 from protocols.rtp.parameters import FRAME_BYTES, FRAME_S, RATE
@@ -59,3 +60,40 @@ class FrameBuffer:
         data = b"".join(self._frames)
         self._frames.clear()
         return data
+
+
+class WavWriter:
+    """The file of a recording. For one thread, which is not the loop's: every call waits for the
+    disk. What goes wrong is kept in `error`; nothing more is written then."""
+
+    __slots__ = ("_file", "_path", "error")
+
+    def __init__(self, path: Path) -> None:
+        self.error: OSError | None = None
+        self._path = path
+        self._file: BinaryIO | None = None
+
+    def append(self, data: bytes) -> None:
+        """Add μ-law; the first call makes the file."""
+        if self.error is None:
+            try:
+                if self._file is None:
+                    self._file = self._path.open("wb")
+                    self._file.write(wav_header(0))
+                self._file.write(data)
+            except OSError as error:
+                self.error = error
+
+    def finish(self, rest: bytes) -> None:
+        """Add the last of it, and the true sizes at the head. After an error too: what is there
+        can be heard."""
+        self.append(rest)
+        if self._file is None:
+            return
+        try:
+            with self._file as file:
+                size = file.tell() - HEADER_BYTES
+                file.seek(0)
+                file.write(wav_header(size))
+        except OSError as error:
+            self.error = self.error or error

@@ -19,15 +19,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from math import ceil
 from pathlib import Path
-from typing import BinaryIO, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from protocols.rtp.events import MediaEvent
+from protocols.rtp.incoming import DEFAULT_LIMITS, LegLimits
 from protocols.rtp.latch import Network
-from protocols.rtp.leg import DEFAULT_LIMITS, Leg, LegLimits, LegStatistics, bridge, unbridge
+from protocols.rtp.leg import Leg, LegStatistics, bridge, unbridge
 from protocols.rtp.packet import MAX_PACKET_BYTES
 from protocols.rtp.parameters import Address, MediaParameters
 from protocols.rtp.ports import PortPool
-from protocols.rtp.recording import HEADER_BYTES, FrameBuffer, wav_header
+from protocols.rtp.recording import FrameBuffer, WavWriter
 from protocols.rtp.wheel import PERIODS, Wheel
 
 EXPEDITED: Final = 0xB8
@@ -49,34 +50,31 @@ class Recording:
 
     def __init__(self, leg: Leg, path: Path, max_s: float, thread: ThreadPoolExecutor) -> None:
         self.buffer = FrameBuffer(max_s)
-        self.error: OSError | None = None
-        """What the disk said; nothing more is taken then."""
         self._leg = leg
-        self._path = path
-        self._file: BinaryIO | None = None
+        self._writer = WavWriter(path)
         self._thread = thread
         self._waiting = 0
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[None] | None = None
-        self._write(wav_header(0))
+        self._write(b"")
 
     @property
     def is_full(self) -> bool:
         """Whether the limit was reached, or the disk failed."""
-        return self.buffer.is_full or self.error is not None
+        return self.buffer.is_full or self._writer.error is not None
 
     def __call__(self, frame: bytes) -> None:
-        if self.error is None and self._ended is None:
+        if self._writer.error is None and self._ended is None:
             self.buffer(frame)
             if self.buffer.is_chunk_due:
                 self._write(self.buffer.take())
 
     def _write(self, data: bytes) -> None:
         if self._waiting >= MAX_WAITING_CHUNKS:
-            self.error = OSError("the disk does not keep up with a recording")
+            self._writer.error = OSError("the disk does not keep up with a recording")
             return
         self._waiting += 1
-        written = self._loop.run_in_executor(self._thread, self._append, data)
+        written = self._loop.run_in_executor(self._thread, self._writer.append, data)
         written.add_done_callback(self._written)
 
     def _written(self, _: asyncio.Future[None]) -> None:
@@ -87,39 +85,15 @@ class Recording:
         if self._ended is None:
             self._leg.remove_tap(self)
             rest = self.buffer.take()
-            self._ended = self._loop.run_in_executor(self._thread, self._finish, rest)
+            self._ended = self._loop.run_in_executor(self._thread, self._writer.finish, rest)
         return self._ended
 
     async def finish(self) -> float:
         """End the recording; returns its seconds. Raises OSError if the disk failed."""
         await asyncio.shield(self.end())
-        if self.error is not None:
-            raise self.error
+        if self._writer.error is not None:
+            raise self._writer.error
         return self.buffer.seconds
-
-    # In the thread:
-
-    def _append(self, data: bytes) -> None:
-        if self.error is None:
-            try:
-                if self._file is None:
-                    self._file = self._path.open("wb")
-                self._file.write(data)
-            except OSError as error:
-                self.error = error
-
-    def _finish(self, rest: bytes) -> None:
-        self._append(rest)
-        file = self._file
-        if file is None:
-            return
-        try:
-            with file:
-                size = file.tell() - HEADER_BYTES
-                file.seek(0)
-                file.write(wav_header(size))
-        except OSError as error:
-            self.error = self.error or error
 
 
 class _Place:

@@ -9,7 +9,8 @@ from typing import Any
 
 from protocols.audio.g711 import Law
 from protocols.rtp.events import MediaEvent
-from protocols.rtp.leg import Leg, LegLimits
+from protocols.rtp.incoming import LegLimits
+from protocols.rtp.leg import Leg
 from protocols.rtp.packet import RtpPacket, parse
 from protocols.rtp.parameters import Address, MediaParameters
 

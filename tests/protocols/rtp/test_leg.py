@@ -21,7 +21,8 @@ from protocols.rtp.events import (
     PlaybackEnded,
     SourceStopped,
 )
-from protocols.rtp.leg import LegLimits, bridge, unbridge
+from protocols.rtp.incoming import LegLimits
+from protocols.rtp.leg import bridge, unbridge
 from protocols.rtp.outgoing import MAX_CLIPS
 from protocols.rtp.packet import RtpPacket, build
 from protocols.rtp.parameters import Direction, SrtpKeys
