@@ -132,7 +132,7 @@ class Gateway:
         routes = Routes((row["route"], row["lane"], row["rank"]) for row in times)
         self._network = Network(routes)
         await self._network.load(self._database, self.settings)
-        for row in await self._database.fetch(dispatch["poll_routes"]):
+        for row in await self._database.fetch(dispatch["poll_routes"], self._node.id):
             routes.get(row["id"], row["name"]).is_served_elsewhere = row["is_served"]
         for row in await self._database.fetch(load("depths")["last_ranks"]):
             routes.get(row["route"]).ranker.waits(row["rank"], row["shop"])
@@ -150,6 +150,7 @@ class Gateway:
             on_final=self._count_segments,
             on_unmatched=self._metrics.receipts_unmatched.inc,
             on_dropped=self._metrics.receipts_dropped.inc,
+            id_forms=self._network.id_forms,
         )
         self._settler = Settler(
             self._hot("settler"),
@@ -176,6 +177,7 @@ class Gateway:
             self._ids,
             self._routes,
             self._recovery,
+            node=node.id,
             receipt_s=settings.limits.receipt_s,
             may_write=node.may_write,
             on_queued=self._notifier.queued,

@@ -7,7 +7,7 @@ long as each has room: one that has none is never waited for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Protocol
@@ -101,13 +101,18 @@ class Grant:
     pinned: tuple[int, ...] = ()
 
 
-def able(members: Iterable[Member], overflow_s: float, now: float) -> list[Member]:
+def able(
+    members: Iterable[Member],
+    overflow_s: float,
+    now: float,
+    elsewhere: Collection[int] = (),
+) -> list[Member]:
     """The members, given by tier, that can send and keep up, or have been behind for no longer
-    than `overflow_s`.
+    than `overflow_s`. `elsewhere`: links that other nodes have bound, which claim there.
     """
     found: list[Member] = []
     for member in members:
-        if not member.way.link.is_usable():
+        if not member.way.link.is_usable() and member.id not in elsewhere:
             member.late_since = None
             continue
         has_turn = not found or found[0].standby >= member.standby

@@ -30,6 +30,7 @@ class Route:
         "_only",
         "_queued",
         "backlog",
+        "elsewhere",
         "has_link",
         "id",
         "is_served_elsewhere",
@@ -50,6 +51,8 @@ class Route:
         self.has_link = False
         self.is_served_elsewhere = False
         """Whether a process with other settings runs a link of it, as of the last poll."""
+        self.elsewhere: frozenset[int] = frozenset()
+        """Links that other nodes have bound, as of the last poll."""
         self.overflow_s = OVERFLOW_S
         self.wake: Wake = _nobody
         self.backlog: float = inf
@@ -95,7 +98,7 @@ class Route:
             member.way.wake()
 
     def _able(self) -> list[Member]:
-        return able(self.members, self.overflow_s, self._clock())
+        return able(self.members, self.overflow_s, self._clock(), self.elsewhere)
 
     # What waits ----------------------------------------------------------------------------------
 
@@ -119,6 +122,15 @@ class Route:
         """Messages may wait in the queue that one link alone may take, or all but one."""
         for member in self.members:
             member.has_pinned = True
+
+    def is_empty(self) -> None:
+        """Nothing waits in the queue, as of the last poll: links that only other nodes have bound
+        keep up.
+        """
+        for member in self.members:
+            if not member.way.link.is_usable():
+                member.late_since = None
+                member.cursors.may_have = False
 
     def reset(self) -> None:
         """Claims start at the front again, for what may have been missed. Once a second."""

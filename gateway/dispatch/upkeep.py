@@ -49,6 +49,7 @@ class Upkeep:
         routes: Routes,
         recovery: Recovery,
         *,
+        node: int,
         receipt_s: float,
         may_write: Callable[[], bool] = lambda: True,
         on_queued: Callable[[int, int], None] = lambda route, rank: None,
@@ -62,6 +63,7 @@ class Upkeep:
         self._ids = ids
         self._routes = routes
         self._recovery = recovery
+        self._node = node
         self._may_write = may_write
         self._on_queued = on_queued
         self._sweeps = Sweeps(connection, ids, receipt_s)
@@ -161,12 +163,14 @@ class Upkeep:
         for route in self._routes:
             route.reset()
         self._working.clear()
-        for row in await self._connection.fetch(SQL["poll_routes"]):
+        for row in await self._connection.fetch(SQL["poll_routes"], self._node):
             route = self._routes.get(row["id"], row["name"])
             route.is_served_elsewhere = row["is_served"]
+            route.elsewhere = frozenset(row["elsewhere"])
             for rank in row["presents"]:
                 route.ranker.claimed(rank)
             if row["rank"] is None:
+                route.is_empty()
                 continue
             self._working.add(row["id"])
             if route.has_link:

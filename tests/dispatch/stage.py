@@ -219,6 +219,7 @@ class Stage:
             self.ids,
             self.routes,
             self.recovery,
+            node=node,
             receipt_s=259_200.0,
             **common,
         )

@@ -216,6 +216,28 @@ def test_what_a_link_leaves_is_looked_for_by_the_others() -> None:
     assert member.cursors.positions[Lane.SERVICE] == floor(Lane.SERVICE)
 
 
+def test_a_link_that_another_node_has_bound_comes_before_a_standby_link_here() -> None:
+    """Unless the other node does not keep up."""
+    crew = Crew((1, 0), (1, 1))
+    crew.settle()
+    crew.links[0].is_up = False
+    crew.route.elsewhere = frozenset({1})
+    assert crew.route.direct_room() == 0
+    crew.fill()
+    assert crew.claim(1).count == 0
+    crew.now = 4.0
+    crew.route.is_empty()
+    crew.route.inserted(9)
+    assert crew.claim(1).count == 0
+    crew.now = 8.0
+    assert crew.claim(1).count == 0
+    crew.now = 10.0
+    assert crew.claim(1).count == 10
+    crew.route.elsewhere = frozenset()
+    crew.fill()
+    assert crew.claim(1).count == 10
+
+
 @given(
     weights=st.lists(st.integers(1, 9), min_size=2, max_size=4),
     batches=st.lists(st.integers(1, 60), min_size=1, max_size=30),

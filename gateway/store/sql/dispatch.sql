@@ -296,7 +296,7 @@ RETURNING id
 -- waits. With the ranks last claimed in them, for the nodes that claim nothing there and yet give
 -- ranks: also where nothing waits now. Whether some of it is for one link or for all but one. And
 -- whether any process has lately run a link of the route: its bind may be down, but then it is for
--- that process to try.
+-- that process to try. `elsewhere`: links that other nodes than $1 have bound.
 SELECT r.id, r.name, q.rank,
        ARRAY(SELECT v.rank FROM virtual_time v WHERE v.route = r.id) AS presents,
        (SELECT true FROM queue q WHERE q.route = r.id AND q.pin IS NOT NULL
@@ -304,7 +304,10 @@ SELECT r.id, r.name, q.rank,
        EXISTS (SELECT FROM route_link l JOIN link_state s ON s.link = l.link
                WHERE l.route = r.id AND s.updated > now() - interval '30 seconds')
        OR EXISTS (SELECT FROM route_link l JOIN bind b ON b.link = l.link
-                  WHERE l.route = r.id AND b.until > now()) AS is_served
+                  WHERE l.route = r.id AND b.until > now()) AS is_served,
+       ARRAY(SELECT DISTINCT l.link FROM route_link l JOIN link_state s ON s.link = l.link
+             WHERE l.route = r.id AND s.node <> $1 AND s.state = 'up'
+               AND s.updated > now() - interval '30 seconds') AS elsewhere
 FROM route r LEFT JOIN
      LATERAL (SELECT q.rank FROM queue q WHERE q.route = r.id ORDER BY q.rank, q.id LIMIT 1) q
      ON true
