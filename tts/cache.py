@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _MAGIC: Final = b"SVGspk1\n"
 _HEADER: Final = struct.Struct("!8s32s32sI")
@@ -210,7 +210,7 @@ class Cache:
         except OSError as error:
             if self._clock() - self._logged > _LOG_EVERY_S:
                 self._logged = self._clock()
-                _log.warning("speech.cache_unusable reason=%s", error.strerror)
+                log.warning("the speech cache cannot be used: %s", error.strerror)
             return None
 
 

@@ -8,12 +8,15 @@ forgets everything. One failure alone may be the text's fault and skips nothing.
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from tts.engine import EngineError, Overloaded
+
+log = logging.getLogger(__name__)
 
 FAILURES_BEFORE_SKIP: Final = 3
 FIRST_SKIP_S: Final = 1.0
@@ -71,10 +74,14 @@ class Skipping:
         record.failures += 1
         record.reason = str(error)
         now = self._clock()
+        is_skipped = record.until > now
         if error.retry_after_s is not None:
             record.until = max(record.until, now + max(error.retry_after_s, FIRST_SKIP_S))
-        elif record.failures >= FAILURES_BEFORE_SKIP and (was_tried or record.until <= now):
+        elif record.failures >= FAILURES_BEFORE_SKIP and (was_tried or not is_skipped):
             record.until = now + _backoff_s(record.failures - FAILURES_BEFORE_SKIP)
+        if record.until > now and not is_skipped:
+            told = (name, record.until - now, record.failures, record.reason)
+            log.warning("speech: %s is skipped for %.1f s after %d failures: %s", *told)
 
     def left(self, name: str) -> None:
         """Nobody waited for how it ended."""

@@ -6,6 +6,8 @@ frames, and may hold a text: the standard streams go nowhere once the pipes are 
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import sys
@@ -17,6 +19,9 @@ from tts import wire
 from tts.confine import Limits, confine, end_with, grant_cpu
 from tts.engine import SpeechError
 from tts.speakers import Answer, Handler
+
+_PIPE_BYTES: Final = 1 << 20
+"""Room for most answers, so that the gateway is woken once for one."""
 
 KINDS: Final = ("pico", "piper", "decode")
 
@@ -54,6 +59,9 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
     for standard in range(3):
         os.dup2(nowhere, standard)
     os.close(nowhere)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # a user may have only so much of it
+            fcntl.fcntl(answers, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     return requests, answers
 
 

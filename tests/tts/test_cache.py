@@ -291,7 +291,7 @@ async def test_full_disk(
         for _ in range(3):
             assert await cache.fetch(key(1), Renderer()) == (b"a" * SIZE, False)
     assert cache.used_bytes == 0
-    assert caplog.messages == ["speech.cache_unusable reason=No space left on device"]
+    assert caplog.messages == ["the speech cache cannot be used: No space left on device"]
 
 
 async def test_nothing_is_left_of_a_failed_write(
