@@ -8,15 +8,17 @@ from config.breach import Breach
 from config.settings import LinkSettings, Settings
 from gateway.channels.dispositions import read_statuses
 from gateway.channels.tls import TlsFault, client_context
+from gateway.dispatch.wording import dialect_breaches
 
 
 def link_breaches(settings: Settings) -> list[Breach]:
     """Everything wrong with the links of settings that are sound in themselves."""
-    return [
+    own = [
         Breach(("links", index, key), problem, hint)
         for index, link in enumerate(settings.links)
         for key, problem, hint in _breaches(link)
     ]
+    return own + list(dialect_breaches(settings))
 
 
 def _breaches(link: LinkSettings) -> Iterator[tuple[str, str, str]]:

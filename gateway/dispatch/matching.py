@@ -45,6 +45,8 @@ class Item:
     error: str | None
     respond: Callable[[int], None] | None = None
     early: Early | None = None
+    written: str = ""
+    """The id as the carrier wrote it; empty in one that is tried again."""
     new_id: int = 0
     """The id of the row that it became, once it became one: another attempt uses it again."""
 

@@ -12,6 +12,7 @@ from gateway.dispatch.wording import common, is_default, text_dialect
 from gateway.store.database import Database
 from gateway.store.queries import load
 from protocols.sms.dialect import TextDialect
+from protocols.sms.id_learning import IdForm
 
 MAIL = "mail"
 """The name of the operator's mail account as a link and as a route."""
@@ -30,6 +31,8 @@ class Network:
         """What all links of a route take, by its id, where that is not the default."""
         self.link_dialects: dict[int, TextDialect] = {}
         """What each link takes, by its id."""
+        self.id_forms: dict[int, IdForm] = {}
+        """How each link's receipts write its ids, by its id, where the settings say it."""
         self.routing: Routing | None = None
         """How messages find their route; None where each takes its number's home."""
         self._routes = routes
@@ -62,6 +65,12 @@ class Network:
         spoken = {link.name: text_dialect(link) for link in settings.links}
         self.link_dialects.clear()
         self.link_dialects.update((self.link_ids[name], d) for name, d in spoken.items())
+        self.id_forms.clear()
+        self.id_forms.update(
+            (self.link_ids[link.name], IdForm(link.receipt_ids))
+            for link in settings.links
+            if link.receipt_ids != "auto"
+        )
         self.dialects.clear()
         for name, links in self._links_of.items():
             dialect = common(spoken[link] for link in links)

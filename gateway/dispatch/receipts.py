@@ -9,20 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import asyncpg
 
 from gateway.dispatch.early import Early, EarlyReceipts
 from gateway.dispatch.matching import SQL, Item, Matching
 from gateway.dispatch.outcomes import columns
-from gateway.dispatch.recent import RecentIds, Sent, newest
+from gateway.dispatch.recent import RecentIds, Sent, choose
 from gateway.errors import Fenced, StoreDown
 from gateway.ids import IdSource
 from gateway.model import State
 from gateway.store.database import HotConnection, is_row_fault, storable
 from protocols.smpp.status import ESME_ROK, ESME_RX_R_APPN, ESME_RX_T_APPN
-from protocols.sms.message_ids import id_forms
+from protocols.sms.id_learning import IdForm, IdLearner
 from protocols.sms.receipts import Outcome, Receipt
 
 log = logging.getLogger(__name__)
@@ -54,14 +55,19 @@ class Receipts:
         on_final: Callable[[int, State, int], None] = lambda link, state, count: None,
         on_unmatched: Callable[[int], None] = lambda count: None,
         on_dropped: Callable[[int], None] = lambda count: None,
+        id_forms: Mapping[int, IdForm] = MappingProxyType({}),
     ) -> None:
         """`on_final` gets link, final state and count of segments settled, `on_unmatched` the
-        number of receipts that match nothing yet, `on_dropped` of those given up.
+        number of receipts that match nothing yet, `on_dropped` of those given up. `id_forms`: how
+        the ids of a link's receipts are to be read; it may change, and what is not in it is
+        learned.
         """
         self._connection = connection
         self._ids = ids
         self._early = EarlyReceipts(early_per_link)
         self._recent = RecentIds()
+        self._id_forms = id_forms
+        self._learners: dict[int, IdLearner] = {}
         self._may_write = may_write
         self._on_final = on_final
         self._on_unmatched = on_unmatched
@@ -80,7 +86,8 @@ class Receipts:
         if len(self._waiting) >= WAITING_MAX:
             respond(ESME_RX_T_APPN)
             return
-        forms = id_forms(receipt.message_id) if receipt.message_id else ()
+        written = receipt.message_id
+        forms = self._learner(link).forms(written) if written else ()
         self._waiting.append(
             Item(
                 link,
@@ -90,6 +97,7 @@ class Receipts:
                 storable(receipt.word),
                 None if receipt.error is None else storable(receipt.error),
                 respond,
+                written=written or "",
             )
         )
         self._wake.set()
@@ -106,12 +114,13 @@ class Receipts:
     async def load(self, link: int) -> None:
         """Take up the early receipts of a link that another process stored. Raises StoreDown."""
         most = self._early.per_link
+        await self._load_id_form(link)
         rows = await self._connection.fetch(SQL["load_early"], link, most)
         if len(rows) == most:
             await self._connection.fetch(SQL["drop_older_early"], link, rows[-1]["id"])
         now = asyncio.get_running_loop().time()
         for row in reversed(rows):
-            forms = id_forms(row["carrier"]) if row["carrier"] else ()
+            forms = self._learner(link).forms(row["carrier"]) if row["carrier"] else ()
             phone, state, word, error = row["phone"], row["state"], row["word"], row["error"]
             self._early.add(Early(row["id"], link, forms, phone, state, word, error), now)
         self._wake.set()
@@ -218,9 +227,11 @@ class Receipts:
     async def _handle(self, link: int, batch: list[Item]) -> None:
         """Match and commit a batch."""
         matching = Matching(self._ids)
+        matched: list[tuple[Item, Sent]] = []
         for item, sent in zip(batch, await self._find(link, batch), strict=True):
             if sent is not None:
                 matching.matched(item, sent)
+                matched.append((item, sent))
             elif not await self._resolve_doubt(item, matching):
                 matching.unmatched(item)
         matching.bound(self._early.per_link)
@@ -230,11 +241,16 @@ class Receipts:
             counts = await matching.commit(self._connection)
             for state, count in counts.items():
                 self._on_final(link, state, count)
+        await self._learn(link, matched)
         self._remember(link, batch, matching)
 
     async def _find(self, link: int, batch: list[Item]) -> list[Sent | None]:
         """The segment that each receipt is for: from memory, or the store if it is not there."""
-        found = [self._recent.find(link, item.forms, item.phone) for item in batch]
+        likely = [self._likely(item) for item in batch]
+        found = [
+            self._recent.find(link, item.forms, item.phone, form)
+            for item, form in zip(batch, likely, strict=True)
+        ]
         known = [
             (n, form)
             for n, item in enumerate(batch)
@@ -248,8 +264,40 @@ class Receipts:
         for n, *sent in await self._connection.fetch(SQL["find_sent"], link, numbers, forms):
             candidates.setdefault(n, []).append(Sent(*sent))
         for n, segments in candidates.items():
-            found[n] = newest(segments, batch[n].phone)
+            found[n] = choose(segments, batch[n].phone, likely[n])
         return found
+
+    # How a carrier writes its ids -----------------------------------------------------------------
+
+    def _learner(self, link: int) -> IdLearner:
+        fixed = self._id_forms.get(link)
+        learner = self._learners.get(link)
+        if learner is None or learner.fixed is not fixed:
+            learned = None if learner is None else learner.learned
+            learner = self._learners[link] = IdLearner(fixed, learned)
+        return learner
+
+    def _likely(self, item: Item) -> str | None:
+        """The one form of a receipt's id that is right, where that is known of its link."""
+        if not item.forms or self._learner(item.link).form is IdForm.AUTO:
+            return None
+        return item.forms[0]
+
+    async def _load_id_form(self, link: int) -> None:
+        rows = await self._connection.fetch(SQL["read_id_form"], link)
+        if rows and rows[0]["id_form"]:
+            form = IdForm(rows[0]["id_form"])
+            self._learners[link] = IdLearner(self._id_forms.get(link), form)
+
+    async def _learn(self, link: int, matched: Sequence[tuple[Item, Sent]]) -> None:
+        """Remember how this carrier's receipts write its ids, once enough of them have told."""
+        learner = self._learner(link)
+        has_changed = False
+        for item, sent in matched:
+            if learner.form is IdForm.AUTO or sent.carrier != item.forms[0]:
+                has_changed |= learner.observe(sent.carrier, item.written)
+        if has_changed:
+            await self._connection.fetch(SQL["put_id_form"], link, learner.learned.value)
 
     async def _resolve_doubt(self, item: Item, matching: Matching) -> bool:
         """A receipt whose id nobody knows settles the oldest segment in doubt of its link and

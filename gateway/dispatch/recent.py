@@ -26,6 +26,8 @@ class Sent(NamedTuple):
     shop: int
     segments: int
     """Of the whole message."""
+    carrier: str
+    """The id that the carrier gave it, in its normal form."""
 
 
 class RecentIds:
@@ -44,20 +46,23 @@ class RecentIds:
             self._old, self._young = self._young, {}
         self._young[link, carrier] = sent
 
-    def find(self, link: int, forms: Sequence[str], phone: str) -> Sent | None:
-        """The newest segment to this phone, if all that is known of the id is here.
+    def find(
+        self, link: int, forms: Sequence[str], phone: str, likely: str | None = None
+    ) -> Sent | None:
+        """The newest segment to this phone; with `likely` only one of that id will do.
 
-        None where one of the forms stands for a segment to another phone: the store may know more.
+        None where there is none here: the store may know more.
         """
+        young, old = self._young, self._old
         found: list[Sent] = []
-        for form in forms:
+        for form in forms if likely is None else (likely,):
             key = (link, form)
-            sent = self._young.get(key) or self._old.get(key)
+            sent = young.get(key) or old.get(key)
             if sent is not None:
                 found.append(sent)
         if len(found) == 1:
             return found[0] if is_same_phone(found[0].target, phone) else None
-        return newest(found, phone) if found else None
+        return choose(found, phone, None) if found else None
 
     def forget(self, link: int, forms: Iterable[str]) -> None:
         """A receipt settled what these ids stand for: what comes after it, the store judges."""
@@ -66,10 +71,12 @@ class RecentIds:
             self._old.pop((link, form), None)
 
 
-def newest(segments: Iterable[Sent], phone: str) -> Sent | None:
-    """The newest of the segments that were sent to this phone."""
+def choose(segments: Iterable[Sent], phone: str, likely: str | None) -> Sent | None:
+    """The newest of the segments that were sent to this phone; those with the id `likely`, if there
+    are any, go before.
+    """
     fitting = [sent for sent in segments if is_same_phone(sent.target, phone)]
-    return max(fitting, default=None)
+    return max(fitting, key=lambda sent: (sent.carrier == likely, sent), default=None)
 
 
 def is_same_phone(target: str, digits: str) -> bool:

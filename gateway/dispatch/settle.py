@@ -76,7 +76,13 @@ class Settler:
         self._status(message, segment, link, State.SUBMITTED, carrier=known_as)
         if known_as is not None:
             sent = Sent(
-                message.id, segment, State.SUBMITTED, message.target, message.shop, message.segments
+                message.id,
+                segment,
+                State.SUBMITTED,
+                message.target,
+                message.shop,
+                message.segments,
+                known_as,
             )
             self._outcomes.sent.append((link, known_as, sent))
         if message.segments > 1:

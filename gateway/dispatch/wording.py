@@ -8,12 +8,14 @@ marks of a long text take. How each link writes that is its own affair.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from config.breach import Breach
 from config.links import LinkSettings
+from config.settings import Settings
 from protocols.sms.compose import Plan, plan
 from protocols.sms.dialect import DEFAULT_DIALECT, Charset, Long, TextDialect
 from protocols.sms.languages import LOCKING, SINGLE, Language
@@ -124,11 +126,6 @@ def text_dialect(settings: LinkSettings) -> TextDialect:
     )
 
 
-def has_table(language: str, *, is_locking: bool) -> bool:
-    """Whether the standard has this table for a language, by its code in the settings."""
-    return _LANGUAGES[language] in (LOCKING if is_locking else SINGLE)
-
-
 def common(dialects: Iterable[TextDialect]) -> TextDialect:
     """What all of these links take: the dialect to choose by for a route that they serve.
 
@@ -163,3 +160,32 @@ def cuts_alike(one: Long, other: Long) -> bool:
 def is_default(dialect: TextDialect) -> bool:
     """Whether texts are chosen and counted as the standard's defaults say."""
     return replace(dialect, gsm=dialect.gsm and 0, ucs2=8, is_packed=False) == DEFAULT_DIALECT
+
+
+def dialect_breaches(settings: Settings) -> Iterator[Breach]:
+    """What is wrong with the dialects of links, each by itself and together on a route."""
+    for index, link in enumerate(settings.links):
+        for key, problem, hint in _link_breaches(link):
+            yield Breach(("links", index, key), problem, hint)
+    links = {link.name: link for link in settings.links}
+    for index, route in enumerate(settings.routes):
+        known = [links[each.link] for each in route.members if each.link in links]
+        for link in known[1:]:
+            if not cuts_alike(Long(known[0].long_texts), Long(link.long_texts)):
+                problem = (
+                    f"{known[0].name} and {link.name} cut long texts differently: "
+                    f'"{known[0].long_texts}" and "{link.long_texts}"'
+                )
+                hint = "a text half sent by one could not be counted on the other: set them alike"
+                yield Breach(("routes", index, "links"), problem, hint)
+
+
+def _link_breaches(link: LinkSettings) -> Iterator[tuple[str, str, str]]:
+    for key, tables in (("locking_shift", LOCKING), ("single_shift", SINGLE)):
+        languages = getattr(link, key)
+        missing = [name for name in languages if _LANGUAGES[name] not in tables]
+        if missing:
+            yield key, f"the standard has no such table for {', '.join(missing)}", "leave it out"
+        if languages and link.alphabet == "latin1":
+            hint = 'leave it out, or set alphabet = "gsm"'
+            yield key, "shift tables belong to the GSM alphabet", hint

@@ -33,19 +33,19 @@ class IdLearner:
     time as well); it remembers the last form that proved itself, and follows a carrier that
     changes."""
 
-    __slots__ = ("_fixed", "_learned", "_votes")
+    __slots__ = ("_votes", "fixed", "learned")
 
     def __init__(self, fixed: IdForm | None = None, learned: IdForm | None = None) -> None:
         """`fixed` is a setting and holds whatever is seen, unless it is AUTO; `learned` is what was
         remembered from before."""
-        self._fixed = None if fixed is IdForm.AUTO else fixed
-        self._learned = learned or IdForm.AUTO
+        self.fixed = None if fixed is IdForm.AUTO else fixed
+        self.learned = learned or IdForm.AUTO
         self._votes: Counter[IdForm] = Counter()
 
     @property
     def form(self) -> IdForm:
         """The form that holds now."""
-        return self._fixed or self._learned
+        return self.fixed or self.learned
 
     def observe(self, response_id: str, receipt_id: str) -> bool:
         """A receipt turned out to speak of the message with this submit_sm_resp. Returns whether
@@ -54,12 +54,12 @@ class IdLearner:
         before = self.form
         if seen is IdForm.AUTO:
             return False
-        if seen is self._learned:
+        if seen is self.learned:
             self._votes.clear()
             return False
         self._votes[seen] += 1
         if self._votes[seen] >= _ENOUGH:
-            self._learned = seen
+            self.learned = seen
             self._votes.clear()
         return self.form is not before
 
@@ -72,7 +72,7 @@ class IdLearner:
         if form is IdForm.AUTO:
             return found
         first = _converted(receipt_id, form)
-        if self._fixed is not None:
+        if self.fixed is not None:
             return (first or found[0],)
         return found if first is None else tuple(dict.fromkeys((first, *found)))
 

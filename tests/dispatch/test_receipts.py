@@ -15,6 +15,7 @@ from gateway.errors import StoreDown
 from gateway.model import Cause, EventKind, State
 from gateway.store.embedded import ConnectParameters
 from protocols.smpp.status import ESME_RX_T_APPN
+from protocols.sms.id_learning import IdForm
 from protocols.sms.message_ids import normal_form
 from protocols.sms.receipts import Receipt, ReceiptState
 from tests.dispatch.stage import Stage, stage
@@ -349,7 +350,7 @@ async def test_another_process_takes_up_what_was_stored(database: ConnectParamet
             assert len(await heir.rows("SELECT id FROM early_receipt")) == 5
             heir.start(heir.receipts.run)
             await heir.rows("INSERT INTO status VALUES ($1, 0, 1, 4, 1, 1, NULL, 'c1')", id_)
-            sent = Sent(id_, 0, State.SUBMITTED, PHONE, 1, 1)
+            sent = Sent(id_, 0, State.SUBMITTED, PHONE, 1, 1, "c1")
             heir.receipts.carrier_ids([(1, "c1", sent)])
             await heir.until(lambda: _is_delivered(heir, id_))
         await node.rows("DELETE FROM flight")
@@ -481,3 +482,44 @@ async def test_a_negative_receipt_keeps_the_rest_of_a_text_from_being_sent(
         await node.turn()
         assert len(node.link.taken) == 1
         assert await node.rows("SELECT id FROM later") == []
+
+
+# How a carrier writes its ids ------------------------------------------------------------------
+
+
+async def test_a_carriers_way_with_ids_is_learned_and_kept(database: ConnectParameters) -> None:
+    """After some receipts in decimal for ids in hexadecimal, a decimal id means nothing else."""
+    async with stage(database) as node:
+        carrier = Carrier(node)
+        for n in range(5):
+            await submitted(node, format(2600 + n, "x"))
+            await carrier.tell(str(2600 + n))
+        meant = await submitted(node, "a1b")
+        other = await submitted(node, "2587")
+        await carrier.tell("2587")
+        assert await node.states(meant) == {0: State.DELIVERED}
+        assert await node.states(other) == {0: State.SUBMITTED}
+        assert await node.rows("SELECT id_form FROM link WHERE id = 1") == [("hex",)]
+
+
+async def test_what_another_process_learned_is_taken_up(database: ConnectParameters) -> None:
+    """With the first bind, as the early receipts are."""
+    async with stage(database) as node:
+        await node.rows("UPDATE link SET id_form = 'hex' WHERE id = 1 RETURNING id")
+        await node.receipts.load(1)
+        carrier = Carrier(node)
+        meant = await submitted(node, "a1b")
+        await submitted(node, "2587")
+        await carrier.tell("2587")
+        assert await node.states(meant) == {0: State.DELIVERED}
+
+
+async def test_settings_come_before_what_is_seen(database: ConnectParameters) -> None:
+    """With a fixed form an id is read in that one way, and matches nothing else."""
+    async with stage(database) as node:
+        node.receipts._id_forms = {1: IdForm.SAME}
+        carrier = Carrier(node)
+        id_ = await submitted(node, "a1b")
+        await carrier.tell("2587")
+        assert await node.states(id_) == {0: State.SUBMITTED}
+        assert len(await node.rows("SELECT id FROM early_receipt")) == 1

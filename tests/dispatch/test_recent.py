@@ -9,7 +9,7 @@ PHONE = "+12125550123"
 
 
 def sent(id_: int, target: str = PHONE) -> Sent:
-    return Sent(id_, 0, State.SUBMITTED, target, 1, 1)
+    return Sent(id_, 0, State.SUBMITTED, target, 1, 1, "c1")
 
 
 def test_an_id_that_comes_again_stands_for_the_newest_segment() -> None:

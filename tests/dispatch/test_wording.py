@@ -7,12 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.links import LinkSettings
+from config.routes import RouteSettings
+from config.settings import Settings
 from gateway.dispatch.wording import (
     WHOLE,
     WIDE_REFERENCE,
     billed_segments,
     common,
     cuts_alike,
+    dialect_breaches,
     encoding_of,
     is_default,
     text_dialect,
@@ -105,3 +108,24 @@ def test_a_text_that_goes_out_whole_is_billed_by_its_segments() -> None:
     assert (way.pieces, number) == (1, WHOLE)
     assert billed_segments(text, number, way.pieces) == 3
     assert billed_segments("a" * 400, WIDE_REFERENCE, 3) == 3
+
+
+def test_what_links_cannot_do_together_is_a_fault_of_the_settings() -> None:
+    """With the key to change: tables that there are not, long texts cut in two ways."""
+    links = (
+        link(locking_shift=("es",), single_shift=("es",)),
+        LinkSettings(name="beta", alphabet="latin1", single_shift=("tr",), long_texts="sar"),
+        LinkSettings(name="gamma", long_texts="udh16"),
+    )
+    routes = (
+        RouteSettings(name="one", links=("acme", "beta")),
+        RouteSettings(name="two", links=("beta", "gamma")),
+    )
+    found = list(dialect_breaches(Settings(links=links, routes=routes)))
+    assert [breach.path for breach in found] == [
+        ("links", 0, "locking_shift"),
+        ("links", 1, "single_shift"),
+        ("routes", 0, "links"),
+    ]
+    assert "no such table for es" in found[0].problem
+    assert '"udh8" and "sar"' in found[2].problem

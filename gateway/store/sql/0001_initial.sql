@@ -13,7 +13,8 @@ CREATE TABLE link (                     -- ways out; the row outlives the settin
   name     text NOT NULL UNIQUE,
   kind     text NOT NULL,
   has_receipts boolean NOT NULL DEFAULT true, -- whether its carrier is asked to tell what became of each text
-  is_stopped boolean NOT NULL DEFAULT false   -- an operator told it to rest; kept over restarts
+  is_stopped boolean NOT NULL DEFAULT false,  -- an operator told it to rest; kept over restarts
+  id_form  text                         -- learned: how the ids in its receipts differ from those in its responses
 );
 
 CREATE TABLE link_day (                 -- what was drawn of a link's daily cap; a row a day of its zone, kept for a month

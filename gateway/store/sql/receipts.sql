@@ -4,7 +4,7 @@
 -- The newest segments of a link with a carrier's id, in each of the forms that it may be written in;
 -- `n` is the receipt's place in the batch. Carriers that count their ids round and round repeat them
 -- after a while; the limit bounds what one costs that gives all texts the same id.
-SELECT u.n, s.id, s.segment, s.state, m.target, m.shop, m.segments
+SELECT u.n, s.id, s.segment, s.state, m.target, m.shop, m.segments, u.carrier
 FROM unnest($2::int4[], $3::text[]) u(n, carrier),
      LATERAL (SELECT s.id, s.segment, s.state FROM status s
               WHERE s.link = $1 AND s.carrier = u.carrier
@@ -76,3 +76,10 @@ FROM (SELECT d.* FROM unnest($2::text[]) t(target),
 
 -- name: end_doubt
 DELETE FROM in_doubt WHERE link = $1 AND target = $2 AND id = $3 AND segment = $4
+
+-- name: read_id_form
+-- How the ids in a link's receipts differ from those in its responses, as far as it was learned.
+SELECT id_form FROM link WHERE id = $1
+
+-- name: put_id_form
+UPDATE link SET id_form = $2 WHERE id = $1
