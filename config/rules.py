@@ -115,6 +115,12 @@ def links_are_possible(settings: Settings) -> Iterator[Breach]:
     for index, link in enumerate(settings.links):
         for key, problem, hint in _link_limits(link):
             yield Breach(("links", index, key), problem, hint)
+        if 0 < link.daily_cap < settings.sms.segments_max:
+            yield Breach(
+                ("links", index, "daily_cap"),
+                "less than the segments of one text: such a text would wait for ever",
+                others=(("sms", "segments_max"),),
+            )
         if link.reconnect_min_s > link.reconnect_max_s:
             yield Breach(
                 ("links", index, "reconnect_min_s"),

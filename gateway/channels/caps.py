@@ -83,14 +83,19 @@ class DailyCap:
             self._draw(count)
             return False
         self._in_hand -= count
-        if self._in_hand < self._portion // 2:
+        if self._in_hand <= self._portion // 2:
             self._draw(0)
         return True
 
     def give_back(self, count: int) -> None:
         """Segments that were counted did not go, or were not taken."""
-        if self._most:
-            self._in_hand += count
+        if not self._most:
+            return
+        self._in_hand += count
+        if self.is_reached and self._in_hand >= max(self._wanted, 1):
+            self._wanted = 0
+            self.is_reached = False
+            asyncio.get_running_loop().call_soon(self.on_change)
 
     def words(self) -> str:
         """Why nothing goes."""
@@ -147,7 +152,7 @@ class DailyCap:
         if self._in_hand >= max(self._wanted, 1):
             self._wanted = 0
             self.is_reached = False
-        elif self._wanted:
+        else:
             self.is_reached = True
             self._retry(self.resumes_at() - self._wall())
 

@@ -44,7 +44,7 @@ class Dialler:
         """Stay bound until told to stop. Never raises for what the carrier does."""
         failures = refusals = 0
         while not self._wanted.is_set():
-            if not await self._bind.lease.acquire():
+            if not await self._has_lease():
                 refusals += 1
                 self._bind.show("standby")
                 await self._pause(backoff_s(refusals, STANDBY_MIN_S, STANDBY_MAX_S))
@@ -61,6 +61,11 @@ class Dialler:
             delay_s = backoff_s(failures, settings.reconnect_min_s, settings.reconnect_max_s)
             self._tell(error, delay_s)
             await self._pause(delay_s)
+
+    async def _has_lease(self) -> bool:
+        """Whether the bind is this node's; it is asked for if it is not known to be."""
+        bind = self._bind
+        return (bind.lease.is_held() and not bind.is_draining) or await bind.lease.acquire()
 
     def _tell(self, error: str, delay_s: float) -> None:
         words = self._link.bind_words(self._bind.index)

@@ -108,7 +108,7 @@ async def test_a_peer_that_answers_nothing_any_more_is_found_out() -> None:
 
 async def test_a_bind_that_is_refused_says_why(smsc: SandboxSmsc) -> None:
     """In words, with the time of the next try."""
-    async with stage(smsc, is_up=False, password="wrong") as one:  # noqa: S106 - a sample
+    async with stage(smsc, is_up=False, password="wrong") as one:
         await one.books.until(lambda: smsc.connections > 2)
         await one.shows("down")
         (report,) = one.link.reports()

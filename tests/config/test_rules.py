@@ -32,6 +32,7 @@ SERVER = '[[links]]\nname = "acme"\nkind = "smpp-server"\n'
         (LINK + 'tls_ca = "ca.pem"\n', "links[0].tls_ca", "is not used without TLS"),
         (LINK + 'tls = true\ntls_key = "key.pem"\n', "links[0].tls_cert", "missing"),
         (LINK + 'daily_cap_zone = "Nowhere"\n', "links[0].daily_cap_zone", "no such time zone"),
+        (LINK + "daily_cap = 9\n", "links[0].daily_cap", "such a text would wait for ever"),
         (LINK + "suspend_min_s = 9000\n", "links[0].suspend_min_s", "longer than suspend_max_s"),
         (SERVER + 'host = "::1"\n', "links[0].host", "the carrier opens this link"),
         (LINK + "statuses = { wrong = 'retry' }\n", "links[0].statuses", "ESME_RSUBMITFAIL"),
