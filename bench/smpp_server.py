@@ -64,9 +64,7 @@ async def _measure(site: Site, gateway: Process, task: Task) -> list[dict[str, A
         cpu_s = machine.processor_s(gateway.pid) - before
         waiting = await site.value("SELECT count(*) FROM esme_outbox")
         _print(name, results, cpu_s, waiting)
-        found.append(
-            {"name": name, "results": [asdict(r) for r in results], "gateway_s": cpu_s}
-        )
+        found.append({"name": name, "results": [asdict(r) for r in results], "gateway_s": cpu_s})
         await _drained(site)
     return found
 
@@ -96,7 +94,9 @@ async def _peers(tasks: list[Task]) -> AsyncIterator[list[Process]]:
 async def _drained(site: Site) -> None:
     """Wait until nothing of this load is under way."""
     for _ in range(600):
-        if not await site.value("SELECT (SELECT count(*) FROM queue) + (SELECT count(*) FROM flight)"):
+        if not await site.value(
+            "SELECT (SELECT count(*) FROM queue) + (SELECT count(*) FROM flight)"
+        ):
             return
         await asyncio.sleep(0.1)
 

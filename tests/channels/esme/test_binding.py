@@ -40,9 +40,7 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-@pytest.mark.parametrize(
-    "kind", [BindKind.TRANSCEIVER, BindKind.TRANSMITTER, BindKind.RECEIVER]
-)
+@pytest.mark.parametrize("kind", [BindKind.TRANSCEIVER, BindKind.TRANSMITTER, BindKind.RECEIVER])
 async def test_a_right_password_binds(stage: EsmeStage, kind: BindKind) -> None:
     """As what it asks for; the answer names us."""
     async with stage.esme(kind=kind) as esme:
@@ -189,9 +187,7 @@ async def test_a_quiet_connection_is_hung_up_on(
             assert re.search("unb", ending.reason)
 
 
-async def test_a_full_address_is_turned_away(
-    database: ConnectParameters, tmp_path: Path
-) -> None:
+async def test_a_full_address_is_turned_away(database: ConnectParameters, tmp_path: Path) -> None:
     """Before anything is spent on it."""
     async with esme_stage(database, tmp_path, {"connections_per_address": 3}) as stage:
         kept = [await open_esme(stage.port) for _ in range(3)]

@@ -8,8 +8,8 @@ from pathlib import Path
 from gateway.store.embedded import ConnectParameters
 from protocols.smpp import Tag, Tlv, encode_submit_body
 from protocols.smpp import status as s
-from protocols.sms.receipts import ReceiptState
 from protocols.sms.encoding import Encoding
+from protocols.sms.receipts import ReceiptState
 from protocols.sms.segment import segments
 from tests.channels.esme.stage import OTHER, PHONE, EsmeStage, esme_stage, eventually
 from tests.channels.esme.test_submitting import nothing_left, sent

@@ -272,9 +272,7 @@ async def test_an_esme_sees_its_own_shops_messages_alone(stage: EsmeStage) -> No
         answer = await ask(esme, submission(schedule=later))
         for request in (QuerySm(message_id=answer.message_id), CancelSm(message_id="0" * 13)):
             assert (await ask(rival, request)).status == s.ESME_RINVMSGID
-        assert (
-            await ask(rival, CancelSm(message_id=answer.message_id))
-        ).status == s.ESME_RINVMSGID
+        assert (await ask(rival, CancelSm(message_id=answer.message_id))).status == s.ESME_RINVMSGID
         assert (await ask(rival, submission())).status == s.ESME_RINVSRCADR
         assert await stage.count("later") == 1
 
