@@ -80,7 +80,7 @@ def _check(response: aiohttp.ClientResponse, request: Request) -> None:
     if status != 200:
         is_temporary = status >= 500 or status in _TEMPORARY or status in _OUR_FAULT
         is_temporary = is_temporary or 300 <= status < 400
-        wait_s = _retry_after(response.headers.get("Retry-After"), time.time())
+        wait_s = retry_after(response.headers.get("Retry-After"), time.time())
         raise EngineError(f"HTTP {status}", is_temporary=is_temporary, retry_after_s=wait_s)
     if not response.content_type.startswith(request.content_types):
         raise EngineError(f"its answer is {response.content_type[:40]!r}")
@@ -99,7 +99,7 @@ async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     return bytes(data)
 
 
-def _retry_after(value: str | None, now: float) -> float | None:
+def retry_after(value: str | None, now: float) -> float | None:
     """Seconds to wait (RFC 9110 §10.2.3), at most an hour."""
     if value is None:
         return None
