@@ -7,17 +7,22 @@ import pytest
 from tts.normalize import normalize
 
 PHONES = {
+    "(800) 555-0199 x204": (
+        "eight hundred. five five five. zero one nine nine, extension two zero four"
+    ),
     "(212) 555-0123": "two one two. five five five. zero one two three.",
     "Call 212-555-0123.": "Call two one two. five five five. zero one two three.",
     "212.555.0123": "two one two. five five five. zero one two three.",
     "2125550123": "two one two. five five five. zero one two three.",
     "+1 212 555 0123": "two one two. five five five. zero one two three.",
     "+12125550123": "two one two. five five five. zero one two three.",
-    "1-800-555-0199": "one. eight hundred. five five five. zero one nine nine.",
+    "1-800-555-0199": "one, eight hundred. five five five. zero one nine nine.",
     "555-0123 ext. 24": "five five five. zero one two three, extension two four",
     "+44 20 7946 0018": "plus four four. two zero. seven nine four six. zero zero one eight",
 }
 NAMES = {
+    "code PROM25": "code prom, two five",
+    "P.O. Box 1204": "P O box one two zero four",
     "text 48253 now": "text four eight two. five three now",
     "Order #48213": "Order number four eight two. one three",
     "invoice AB-1042": "invoice A B, one zero four two",
@@ -30,6 +35,8 @@ NAMES = {
     "the door is 6094": "the door is six zero nine four",
 }
 MONEY = {
+    "$120/ea or 3/$300": "one hundred twenty dollars each or three for three hundred dollars",
+    "<$50": "less than fifty dollars",
     "$149.50": "one hundred forty nine dollars and fifty cents",
     "$1,250.00": "one thousand two hundred fifty dollars",
     "$1": "one dollar",
@@ -47,6 +54,8 @@ MONEY = {
     "$5K": "five thousand dollars",
 }
 TIMES = {
+    "9-noon": "nine to noon",
+    "M-F 10-6": "Monday to Friday ten to six",
     "10:30 AM": "ten thirty A M",
     "at 4pm": "at four P M",
     "8:05 a.m. and": "eight zero five A M and",
@@ -59,6 +68,11 @@ TIMES = {
     "0:00": "midnight",
 }
 DATES = {
+    "Sale 10/1-10/15": "Sale October first to October fifteenth",
+    "the 4th of July": "the fourth of July",
+    "May-June": "May to June",
+    "the '90s": "the nineties",
+    "the 1980s": "the nineteen eighties",
     "2026-04-18": "April eighteenth, twenty twenty six",
     "on 07/15": "on July fifteenth",
     "9/30/26": "September thirtieth, twenty twenty six",
@@ -96,6 +110,9 @@ QUANTITIES = {
     "1️⃣": "one",
 }
 PLACES = {
+    "Call Dr. Smith or visit St. Louis.": "Call Doctor Smith or visit Saint Louis.",
+    "1420 Main St. Parking is free.": "fourteen twenty Main Street. Parking is free.",
+    "Springfield, IL 62704": "Springfield, Illinois six two seven. zero four",
     "1420 Main St., next": "fourteen twenty Main Street, next",
     "305 W. 42nd Street": "three zero five West forty second Street",
     "86 Oak Ave, Suite 200": "eighty six Oak Avenue, Suite two hundred",
@@ -104,6 +121,9 @@ PLACES = {
     "St. Louis": "Saint Louis",
 }
 WORDS = {
+    "7pm => 8pm": "seven P M, eight P M",
+    "J.R. Sample": "J R Sample",
+    "reply Y/N": "reply Y or N",
     "appt w/ Kate": "appointment with Kate",
     "b/w 1 and 2": "between one and two",
     "Mr. and Mrs. Sample": "Mister and Missus Sample",

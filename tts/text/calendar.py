@@ -103,9 +103,19 @@ def date_rules(g: Grammar) -> list[Rule]:
         return said + ("," if rest[:1] == " " and rest[1:].isdigit() else "")
 
     def day_first(match: Match) -> str:
-        return g.date(g.months[match["month"].lower()], int(match["d"]), year(match["y"]))
+        month = g.months[match["month"].lower()]
+        if match["of"]:
+            return f"{g.ordinal(int(match['d']))} of {month} {year(match['y'])}"
+        return g.date(month, int(match["d"]), year(match["y"]))
 
     rules = [
+        rule("/", r"(?<=[0-9/][0-9]) ?- ?(?=[0-9]{1,2}/[0-9])", f" {g.speech['to']} "),
+        rule(
+            "-",
+            rf"\b({months})\b\.? ?- ?(?=(?:{months})\b)",
+            lambda m: f"{g.months[m[1].lower()]} {g.speech['to']} ",
+            re.IGNORECASE,
+        ),
         rule("-", rf"(?<=[0-9dht]) ?- ?(?=(?:{months})\b)", f" {g.speech['to']} ", re.IGNORECASE),
         rule(
             "-",
@@ -139,7 +149,7 @@ def date_rules(g: Grammar) -> list[Rule]:
             ),
             rule(
                 NUMERALS,
-                rf"(?<![\w$.,/:-])(?P<d>{day})(?:{end})?(?: of)? "
+                rf"(?<![\w$.,/:-])(?P<d>{day})(?:{end})?(?P<of> of)? "
                 rf"(?P<month>{months.title()})\b\.?{spoken_year}",
                 day_first,
             ),

@@ -12,12 +12,15 @@ PAUSE = ". "
 """Between groups of digits. A comma is too short a pause: digits beside it are lost on the phone.
 """
 
+_VOWELS = frozenset("aeiou")
 _RUNS = re.compile(r"[0-9]+|[A-Za-z]+")
 _PHONE = (
     r"(?<![\w.$])(?:\+?(?P<one>1)[-. ]{0,2})?(?:\((?P<a>[0-9]{3})\) ?-?|(?P<b>[0-9]{3})[-. /] ?)"
     r"(?P<c>[0-9]{3})[-. ](?P<d>[0-9]{4})(?![\w-])"
 )
-_EXTENSION = r"(?:,? ?(?:(?:ext|x|poste|extension|extensi[oó]n)\b\.? ?)#?(?P<x>[0-9]{1,6})(?!\w))?"
+_EXTENSION = (
+    r"(?:,? ?(?:extension|extensi[oó]n|ext|poste|x)(?![^\W\d])\.? ?#?(?P<x>[0-9]{1,6})(?!\w))?"
+)
 _ABROAD = r"(?<!\w)\+[1-9][0-9]{0,3}(?:[-. ()]{1,2}[0-9]{1,4}){2,6}(?![\w-])"
 _E164 = r"(?<!\w)\+(?P<all>[1-9][0-9]{7,14})(?!\w)"
 _LOCAL = r"(?<![\w.$/-])(?P<c>[0-9]{3})[-.](?P<d>[0-9]{4})(?![\w/-]|\.[0-9])"
@@ -45,10 +48,15 @@ def spell_id(g: Grammar, written: str) -> str:
     """`AB-1042` as "A B, one zero four two": letters one by one too, a pause at each change."""
     if len(written) < 3 and written.isdigit() and written[0] != "0":
         return g.cardinal(int(written))
-    parts = [
-        spell(g, run) if run.isdigit() else " ".join(run.upper()) for run in _RUNS.findall(written)
-    ]
-    return ", ".join(parts)
+    return ", ".join(
+        spell(g, run) if run.isdigit() else _letters(run) for run in _RUNS.findall(written)
+    )
+
+
+def _letters(run: str) -> str:
+    """Short runs are spelled, those that look like a word ("PROM25") are said."""
+    is_word = len(run) > 3 and not _VOWELS.isdisjoint(run.lower())
+    return run.lower() if is_word else " ".join(run.upper())
 
 
 def phone_rules(g: Grammar) -> list[Rule]:
@@ -60,8 +68,8 @@ def phone_rules(g: Grammar) -> list[Rule]:
     def north_american(match: Match) -> str:
         area = match["a"] or match["b"]
         is_toll_free = area[0] == "8" and area[1] == area[2]
-        said = groups(match["one"] if is_toll_free else None, area, match["c"], match["d"])
-        return f" {said}" + extension(match)
+        first = f"{spell(g, '1')}, " if match["one"] and is_toll_free else ""
+        return f" {first}{groups(area, match['c'], match['d'])}" + extension(match)
 
     def extension(match: Match) -> str:
         return f", {g.speech['extension']} {spell(g, match['x'])}" if match["x"] else ""

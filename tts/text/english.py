@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tts.text import english_numbers as numbers
-from tts.text.grammar import Grammar, Match
+from tts.text.english_rules import SPECIAL
+from tts.text.grammar import Grammar
 
 _MONTHS = [
     "January",
@@ -55,18 +56,6 @@ def _date(month: str, day: int, year: str) -> str:
 def _counting(n: int, _noun: str) -> str:
     return numbers.cardinal(n)
 
-
-_COMPASS = {"N": "North", "S": "South", "E": "East", "W": "West"}
-_KINDS = {"St": "Street", "Dr": "Drive"}
-
-
-def _noon(match: Match) -> str:
-    return f"{'twelve '}{match[1].lower()}"
-
-
-_STREET_AFTER = (
-    r"\s*[,#!?)]|\s*$| (?:[a-z&#0-9]|Apt|Suite|Ste|Unit|Floor|Fl|North|South|East|West|[NSEW]\b)"
-)
 
 ENGLISH = Grammar(
     code="en",
@@ -188,6 +177,11 @@ ENGLISH = Grammar(
         "plz": "please",
         "thx": "thanks",
         "msg": "message",
+        "txt": "text",
+        "yds": "yards",
+        "yd": "yard",
+        "yrs": "years",
+        "conf": "confirmation",
         "tel": "telephone",
         "asap": "as soon as possible",
         "fyi": "for your information",
@@ -245,6 +239,8 @@ ENGLISH = Grammar(
         [
             "id",
             "ids",
+            "tba",
+            "tbd",
             "vip",
             "atm",
             "faq",
@@ -410,30 +406,5 @@ ENGLISH = Grammar(
         "underscore": "underscore",
         "slash": "slash",
     },
-    special=(
-        (".", r"\b[Nn]os?\. ?(?=#? ?[A-Z]{0,5}-?[0-9])", "number "),
-        ("N", r"\bN[oO]\.? (?=#?[0-9]{2})", "number "),
-        ("wW", r"(?<!\w)[wW]/ ?(?=[A-Za-z0-9])", "with "),
-        ("1", r"\b12(?::00)? ?(?:[pP]\.?[mM]\.? ?)?(?i:(noon|midnight))\b", _noon),
-        ("2", r"\b24/7\b", "twenty four seven"),
-        (".", r"(?i)\be\.g\.,?", "for example"),
-        (".", r"(?i)\bi\.e\.,?", "that is"),
-        (".", r"(?i)\ba\.k\.a\.", "also known as"),
-        ("pP", r"(?i)\bp\.? ?o\.? box\b", "P O box"),
-        ("NSEW", r"(?<=[0-9] )([NSEW])\.?(?= (?:[A-Z0-9]))", lambda m: _COMPASS[m[1]]),
-        (
-            "SD",
-            r"\b(?P<name>[A-Z][a-z']{1,20}|[0-9]{1,3}(?:st|nd|rd|th)) (?P<kind>St|Dr)\b"
-            rf"(?:\.?(?={_STREET_AFTER})|(?=\.\s+[A-Z](?!\w* (?:is|will|has|can|and)\b)))",
-            lambda m: f"{m['name']} {_KINDS[m['kind']]}",
-        ),
-        ("S", r"(?<=[0-9](?:st|nd|rd|th) )St\b\.?", "Street"),
-        ("S", r"\bSt\b\.?(?= ?[A-Z][a-z])", "Saint"),
-        ("S", r"\bSt\b\.?", "Street"),
-        ("D", r"\bDr\b\.?", "Doctor"),
-        ("A", r"\bApt\b\.?(?= ?#?[0-9A-Z])", "Apartment"),
-        ("R", r"\bRm\b\.?(?= ?[0-9])", "Room"),
-        ("~", r"~ ?(?=[$0-9])", "about "),
-        ("+", r"(?<=[0-9])\+(?! ?[0-9])", " plus "),
-    ),
+    special=SPECIAL,
 )

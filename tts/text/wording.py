@@ -31,7 +31,7 @@ def symbol_rules(g: Grammar) -> list[Rule]:
             lambda m: f" {g.speech['hashtag']} {_camel(m['tag'])} ",
         ),
         rule("/", r"(?<=[^\W\d_]) ?/ ?(?=[^\W\d_])", f" {g.speech['or']} "),
-        rule("-", r"(?<=\w) +-+ +(?=\w)|--+", ", "),
+        rule("=-", r"[=-]+>|<[=-]+|(?<=\w) +-+ +(?=\w)|--+", ", "),
     ]
     if signs:
         rules.append(rule(signs, f"[{re.escape(signs)}]", lambda m: f" {g.symbols[m[0]]} "))
@@ -58,8 +58,7 @@ def word_rules(g: Grammar) -> list[Rule]:
         return table[key] + ("." if ends else "")
 
     def initials(match: Match) -> str:
-        rest = match.string[match.end() : match.end() + 2]
-        ends = not rest.strip() or rest[1:].isupper()
+        ends = not match.string[match.end() :].strip()
         return " ".join(match[0].replace(".", "").upper()) + ("." if ends else "")
 
     return [
