@@ -30,7 +30,7 @@ from protocols.sip.transactions import Cause, Transaction, note_source, response
 from protocols.sip.uri import Uri
 
 _BUSY_RETRY_S: Final = 10
-_IDENTIFYING: Final = ("Via", "From", "To", "Call-ID", "CSeq")
+_IDENTIFYING: Final = ("From", "To", "Call-ID", "CSeq")
 _OUTSIDE: Final = {"INVITE": 0, "OPTIONS": 0, "REFER": 603}
 """Requests that may come without a dialog, and what those get that we never take."""
 
@@ -286,6 +286,7 @@ class UserAgent:
         request, core = transaction.request, self._core
         self._check_replaces(request)
         self._check_content(request)
+        self._check_accept(request)
         if len(core.calls) >= core.limits.calls:
             raise SipError("too many calls", 503)
         call = Call(core)
@@ -322,6 +323,17 @@ class UserAgent:
             raise SipError("content type not known", 415)
         if request.tokens("Content-Encoding") - {"identity"}:
             raise SipError("content encoding not known", 415)
+
+    def _check_accept(self, request: Request) -> None:
+        """A caller that could not read our answer is told so (section 20.1)."""
+        values = ",".join(request.headers.get_all("Accept"))
+        if not values.strip():
+            return
+        ranges = {item.partition(";")[0].strip().lower() for item in values.split(",")}
+        for known in self._core.config.content_types:
+            if ranges & {known, f"{known.partition('/')[0]}/*", "*/*"}:
+                return
+        raise SipError("the caller accepts no session description", 406)
 
     def _is_welcome(self, transaction: Transaction, now: float) -> bool:
         """Whether the sender need not or did prove who it is; challenges it if not. An unknown
@@ -376,10 +388,12 @@ class UserAgent:
         self.refused += 1
         if not code or head.is_response or head.start.startswith("ACK "):
             return
-        fields = [item for item in head.headers if item[0] in _IDENTIFYING]
-        names = [name for name, _ in fields]
-        if any(name not in names for name in _IDENTIFYING):
-            return
+        fields = [item for item in head.headers if item[0] == "Via"]
+        for name in _IDENTIFYING:
+            value = head.headers.get(name)
+            if value is None:
+                return
+            fields.append((name, value))
         request = Request("", Uri("sip"), Headers.received(fields))
         try:
             note_source(request, source)

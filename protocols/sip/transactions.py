@@ -306,7 +306,7 @@ def ack_of_failure(invite: Request, response: Response) -> Request:
     headers = Headers([("Via", str(invite.via))])
     headers.add_all("Route", invite.headers.get_all("Route"))
     headers.add("From", invite.required("From"))
-    headers.add("To", _safe(response.required("To")))
+    headers.add("To", response.required("To"))
     headers.add("Call-ID", invite.call_id)
     headers.add("CSeq", str(CSeq(invite.cseq.number, "ACK")))
     headers.add("Max-Forwards", "70")
@@ -347,10 +347,3 @@ def _input_of(response: Response) -> Input:
     if response.is_provisional:
         return Input.PROVISIONAL
     return Input.SUCCESS if response.is_success else Input.FAILURE
-
-
-def _safe(value: str) -> str:
-    """A received value to be sent back: quoted control characters are left out."""
-    if value.isprintable():
-        return value
-    return "".join(char for char in value if char >= " " and char != "\x7f" or char == "\t")
