@@ -57,7 +57,7 @@ async def test_a_response_timer_that_runs_out_is_a_bind_cut() -> None:
 
     Transactional texts go again on the next bind, marketing texts stay in doubt.
     """
-    async with staged(response_s=0.3) as stage:
+    async with staged(response_s=2.0) as stage:  # more than a busy machine keeps us waiting
         smsc = stage.smsc
         load = Load(stage, seeded())
         process = await stage.start()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import threading
+import time
 from contextlib import suppress
 from ssl import SSLContext
 
@@ -15,10 +17,12 @@ from protocols.smpp import (
     Bare,
     BindKind,
     BindRefused,
+    BindResponse,
     Bound,
     Closed,
     Event,
     Message,
+    MessageResponse,
     Received,
     Role,
     Session,
@@ -303,3 +307,52 @@ async def test_nobody_listening_is_an_os_error() -> None:
         port = sock.getsockname()[1]
         with pytest.raises(OSError):
             await connected(port)
+
+
+def test_an_answer_that_came_while_the_process_was_busy_is_in_time() -> None:
+    """What the socket has is read before the response timer, late itself, is believed."""
+    uvloop = pytest.importorskip("uvloop")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        answering = threading.Thread(target=_answer_two, args=(server,))
+        answering.start()
+        answered = uvloop.run(_ask_and_be_busy(server.getsockname()[1]))
+        answering.join()
+    assert answered == ["a text"]
+
+
+def _answer_two(server: socket.socket) -> None:
+    """Accept a bind and a submit_sm, each at once, then wait for the peer to hang up."""
+    peer, _ = server.accept()
+    with peer:
+        for answer in (c.BIND_TRANSCEIVER_RESP, c.SUBMIT_SM_RESP):
+            request = peer.recv(4096)
+            sequence = int.from_bytes(request[12:16], "big")
+            peer.sendall(encode(MessageResponse(answer, 0, sequence, "id"))
+                         if answer == c.SUBMIT_SM_RESP
+                         else encode(BindResponse(answer, 0, sequence, "smsc")))  # fmt: skip
+        while peer.recv(4096):
+            pass
+
+
+async def _ask_and_be_busy(port: int) -> list[object]:
+    """What was answered to a text after which the process did nothing for twice the time limit."""
+    told: asyncio.Queue[Event] = asyncio.Queue()
+    session = Session(Role.ESME, timers=Timers(response_s=0.2))
+
+    def take(events: list[Event]) -> None:
+        for event in events:
+            told.put_nowait(event)
+
+    connection = await connect("127.0.0.1", port, session, take)
+    loop = asyncio.get_running_loop()
+    session.bind(BindKind.TRANSCEIVER, "lab", "lab", loop.time())
+    connection.flush()
+    assert isinstance(await told.get(), Bound)
+    session.request(BODY, loop.time(), "a text")
+    connection.flush()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    time.sleep(0.4)  # noqa: ASYNC251 - a process that is busy
+    event = await told.get()
+    connection.close("enough")
+    return [event.context] if isinstance(event, Answered) else []
