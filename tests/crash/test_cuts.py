@@ -63,6 +63,7 @@ async def test_a_response_timer_that_runs_out_is_a_bind_cut() -> None:
         process = await stage.start()
         smsc.behaviour.is_silent = True
         await load.post(process.url, 12)
+        await smsc.wait_until(lambda: bool(smsc.sessions))
         first = smsc.sessions[0].number
         await smsc.wait_until(lambda: any(p.number != first for p in smsc.sessions))
         smsc.behaviour.is_silent = False
