@@ -74,7 +74,7 @@ class VoiceServer:
 
     async def slow(self, request: web.Request) -> web.StreamResponse:
         """Begin to answer and stop."""
-        response = web.StreamResponse(headers={"Content-Type": "audio/wav"})
+        response = web.StreamResponse(headers={"Content-Type": self.content_type})
         await response.prepare(request)
         await self.released.wait()
         return response

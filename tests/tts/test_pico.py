@@ -174,11 +174,11 @@ async def test_death_while_speaking(engine: PicoEngine) -> None:
 
 async def test_slow_worker_is_replaced() -> None:
     """A worker that does not answer in time is killed; the next text is spoken by another."""
-    engine = PicoEngine(workers=1, timeout_s=0.5)
+    engine = PicoEngine(workers=1, timeout_s=2.0)
     await engine.synthesize("Hi.", VOICE)
     stuck = pids(engine)[0]
     os.kill(stuck, signal.SIGSTOP)
-    with pytest.raises(EngineError, match="took over 0.5 s") as caught:
+    with pytest.raises(EngineError, match="took over 2 s") as caught:
         await engine.synthesize("Hi.", VOICE)
     assert caught.value.is_temporary
     await engine.synthesize("Hi.", VOICE)
