@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -104,6 +105,7 @@ class LinkSet:
             limits=limits,
             wall=time.time,
             dials=DialPace(),
+            campaign_of=partial(_campaign, dispatch.directory),
         )
 
     # What runs -----------------------------------------------------------------------------------
@@ -255,3 +257,9 @@ class LinkSet:
     async def drain(self, deadline: float) -> None:
         """End all links: answers that are due until `deadline` (loop time), then unbind."""
         await asyncio.gather(*(link.drain(deadline) for link in self))
+
+
+def _campaign(directory: Directory, sender: str) -> str | None:
+    """The 10DLC campaign that a number is registered for."""
+    number = directory.number(sender)
+    return None if number is None else number.campaign
