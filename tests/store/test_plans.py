@@ -163,6 +163,25 @@ async def test_hot_statements_reach_their_tables_by_index_or_ctid(
             await connection.close()
 
 
+@pytest.mark.parametrize("has_statistics", [False, True])
+@pytest.mark.parametrize("name", ["claim_pinned", "poll_routes"])
+async def test_pinned_messages_are_found_by_an_index_of_their_own(
+    database: ConnectParameters, name: str, has_statistics: bool
+) -> None:
+    """A long queue without any costs nothing: they are looked for each second."""
+    async with opened(database) as store:
+        connection = await store.connect(server_settings=PLAN_GUARDS)
+        try:
+            await connection.execute(FILL)
+            if has_statistics:
+                await connection.execute("ANALYZE")
+            plan = await plan_of(connection, load("dispatch")[name])
+        finally:
+            await connection.close()
+    used = [node.get("Index Name") for node, _ in nodes(plan) if "Index Name" in node]
+    assert "queue_pinned" in used
+
+
 async def test_a_hot_connection_is_guarded(database: ConnectParameters) -> None:
     """Plans are generic and by index, and commits wait for the disk, whatever the database says."""
     async with opened(database) as store:
