@@ -39,6 +39,9 @@ class Standing:
         """It is ours already."""
         return True
 
+    async def freed(self) -> None:
+        """Nobody else could have it."""
+
     async def release(self) -> None:
         """Nobody else waits for it."""
 

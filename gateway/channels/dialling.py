@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import ssl
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STANDBY_MIN_S = 1.0
-STANDBY_MAX_S = 5.0
-"""How soon a node asks again for a bind that another has."""
+STANDBY_S = 60.0
+"""After this long a node asks again for a bind that another has, heard or not."""
 
 
 class Dialler:
@@ -42,14 +42,12 @@ class Dialler:
 
     async def run(self) -> None:
         """Stay bound until told to stop. Never raises for what the carrier does."""
-        failures = refusals = 0
+        failures = 0
         while not self._wanted.is_set():
             if not await self._has_lease():
-                refusals += 1
                 self._bind.show("standby")
-                await self._pause(backoff_s(refusals, STANDBY_MIN_S, STANDBY_MAX_S))
+                await self._stand_by()
                 continue
-            refusals = 0
             await self._pause(self._link.services.dials.wait_s(self._loop.time()))
             if self._wanted.is_set():
                 return
@@ -61,6 +59,18 @@ class Dialler:
             delay_s = backoff_s(failures, settings.reconnect_min_s, settings.reconnect_max_s)
             self._tell(error, delay_s)
             await self._pause(delay_s)
+
+    async def _stand_by(self) -> None:
+        """Wait until the bind may be had; not for ever, and not all nodes the same time."""
+        waits = [
+            asyncio.ensure_future(self._bind.lease.freed()),
+            asyncio.ensure_future(self._wanted.wait()),
+        ]
+        longest_s = STANDBY_S * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load
+        await asyncio.wait(waits, timeout=longest_s, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        await self._pause(random.uniform(0.05, 0.2))  # noqa: S311 - so that all get some
 
     async def _has_lease(self) -> bool:
         """Whether the bind is this node's; it is asked for if it is not known to be."""

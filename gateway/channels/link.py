@@ -61,6 +61,9 @@ class Lease(Protocol):
     async def acquire(self) -> bool:
         """Take it; False if another node has it or should have it."""
 
+    async def freed(self) -> None:
+        """Wait until nobody seems to have it."""
+
     async def release(self) -> None:
         """Let another node have it at once."""
 

@@ -81,8 +81,11 @@ def _bind(row: asyncpg.Record) -> BindShown:
 
 async def set_stopped(connection: asyncpg.Connection, name: str, is_stopped: bool) -> None:
     """Let a link rest on all nodes, or go on; kept over restarts. Raises Refusal."""
-    if not await connection.fetch(SQL["set_stopped"], name, is_stopped):
+    rows = await connection.fetch(SQL["set_stopped"], name, is_stopped)
+    if not rows:
         raise _unknown(name)
+    if not rows[0]["kind"].startswith("smpp"):
+        raise Refusal("not-available", f"Link {name} is no link to a carrier: it cannot rest.")
     word = "stop" if is_stopped else "start"
     await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, f"{word} {name}")
 

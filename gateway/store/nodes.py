@@ -114,6 +114,8 @@ class Node:
         self._renewed = self._steady_since = uptime()
         self._is_lost = False
         self._binds: dict[tuple[int, int], BindLease] = {}
+        self._awaited: dict[tuple[int, int], asyncio.Event] = {}
+        """Binds of other nodes that this one would have, each with what is set when it is free."""
 
     @property
     def is_lost(self) -> bool:
@@ -163,6 +165,22 @@ class Node:
                 self._steady_since = asked
             self._renewed = asked
             await self._share()
+            await self._look_for_free()
+
+    async def _look_for_free(self) -> None:
+        """Tell who waits for a bind that nobody has any more: one question for all of them."""
+        if not self._awaited:
+            return
+        links = list({link for link, _ in self._awaited})
+        try:
+            rows = await self._connection.fetch(SQL["held_binds"], links)
+        except StoreDown as error:
+            log.debug("free binds are looked for later: %s", error)
+            return
+        held = {(row["link"], row["index"]) for row in rows}
+        for key, free in self._awaited.items():
+            if key not in held:
+                free.set()
 
     async def _share(self) -> None:
         """Offer the binds that are more than this node's share of their links, one a link."""
@@ -246,6 +264,16 @@ class BindLease:
         if rows:
             self._node._binds[self._link, self._index] = self
         return bool(rows)
+
+    async def freed(self) -> None:
+        """Wait until nobody seems to have it."""
+        key = (self._link, self._index)
+        free = self._node._awaited.setdefault(key, asyncio.Event())
+        free.clear()
+        try:
+            await free.wait()
+        finally:
+            self._node._awaited.pop(key, None)
 
     async def leave(self) -> None:
         """Say that this node runs the link no more. Its binds are released each by itself."""

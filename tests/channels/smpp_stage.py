@@ -165,6 +165,7 @@ class PlayedLease:
         self.is_mine = False
         self.is_fresh = True
         self.releases = 0
+        self.is_asked_again = asyncio.Event()
 
     def is_held(self) -> bool:
         return self.is_mine and self.is_fresh
@@ -172,6 +173,10 @@ class PlayedLease:
     async def acquire(self) -> bool:
         self.is_mine = self.is_free
         return self.is_mine
+
+    async def freed(self) -> None:
+        await self.is_asked_again.wait()
+        self.is_asked_again.clear()
 
     async def release(self) -> None:
         self.is_mine = False

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.channels.pacing import Bucket, Meter, Throttle, backoff_s
+from gateway.channels.pacing import Bucket, DialPace, Meter, Suspension, Throttle, backoff_s
 
 
 @given(
@@ -83,3 +83,39 @@ def test_a_meter_follows_the_rate() -> None:
         meter.update(now)
     assert meter.rate == pytest.approx(1000, rel=0.05)
     assert meter.update(now + 2.0) < 50
+
+
+def test_dialling_is_spread_over_time() -> None:
+    """Links that were lost together do not all connect in the same second."""
+    pace = DialPace(per_second=50.0, burst=5)
+    waits = [pace.wait_s(100.0) for _ in range(200)]
+    assert sum(wait < 1.0 for wait in waits) <= 56
+    assert waits == sorted(waits)
+    assert max(waits) < 4.0
+    assert pace.wait_s(200.0) == 0.0, "a link by itself does not wait"
+
+
+def test_a_suspension_grows_until_something_is_accepted() -> None:
+    """Refusals of what was under way belong to the pause that the first began."""
+    suspension = Suspension(60.0, 3600.0)
+    assert suspension.refused(0.0, "ESME_RPROHIBITED")
+    first = suspension.until
+    assert 30.0 <= first <= 60.0
+    assert not suspension.refused(1.0, "ESME_RPROHIBITED")
+    assert suspension.until == first
+    for _ in range(10):
+        assert suspension.refused(suspension.until, "ESME_RPROHIBITED")
+    assert suspension.until - 3600.0 >= first
+    now = suspension.until
+    suspension.accepted()
+    assert suspension.refused(now, "ESME_RPROHIBITED")
+    assert suspension.until - now <= 60.0
+
+
+def test_another_rate_holds_at_once() -> None:
+    """A node that got more binds may send more."""
+    bucket = Bucket(100.0, 0.0)
+    for _ in range(bucket.available(0.0)):
+        bucket.take()
+    bucket.set_rate(200.0, 0.0)
+    assert bucket.available(0.05) == 10

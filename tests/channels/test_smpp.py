@@ -275,3 +275,29 @@ async def test_a_stopped_link_rests_until_it_is_started(smsc: SandboxSmsc) -> No
         await one.is_up()
         one.send(message(3))
         await one.books.until(lambda: one.books.sent_ids == [1, 3])
+
+
+async def test_a_peer_that_stops_reading_is_given_up(smsc: SandboxSmsc) -> None:
+    """What it was sent is in doubt, what found no room on the wire goes back."""
+    sink: list[asyncio.StreamWriter] = []
+
+    async def bind_and_read_no_more(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        sink.append(writer)
+        await reader.readexactly(16)
+        body = b"sample\0"
+        header = (16 + len(body)).to_bytes(4) + (0x80000009).to_bytes(4) + bytes(4)
+        writer.write(header + (1).to_bytes(4) + body)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+
+    server = await asyncio.start_server(bind_and_read_no_more, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with stage(smsc, port=port, window=10_000, response_s=0.3) as one:
+        one.send(*(message(id_, text=LONG) for id_ in range(9_000)))
+        await one.books.until(lambda: len(one.books.losses) + len(one.books.returned_ids) >= 9_000)
+        assert one.books.losses
+        assert {cause for *_, cause in one.books.losses} == {Cause.TIMEOUT}
+    for writer in sink:
+        writer.transport.abort()
+    server.close()

@@ -26,13 +26,13 @@ WHERE link_state.node = excluded.node OR excluded.state <> 'stopped'
 SELECT name, is_stopped FROM link
 
 -- name: set_stopped
-UPDATE link SET is_stopped = $2 WHERE name = $1 RETURNING id
+UPDATE link SET is_stopped = $2 WHERE name = $1 RETURNING kind
 
 -- name: show_links
 SELECT l.name, l.kind, l.is_stopped, s.bind, n.name AS node, s.state, s.since, s.error, s.next_try, s.rate, s.figures,
        s.updated, s.updated > now() - interval '30 seconds' AS is_fresh,
        (SELECT d.sent FROM link_day d WHERE d.link = l.id ORDER BY d.day DESC LIMIT 1) AS drawn
-FROM link l LEFT JOIN link_state s ON s.link = l.id LEFT JOIN node n ON n.id = s.node
+FROM link l LEFT JOIN link_state s ON s.link = l.id AND s.updated > now() - interval '1 day' LEFT JOIN node n ON n.id = s.node
 WHERE $1::text IS NULL OR l.name = $1
 ORDER BY l.name, s.bind
 

@@ -65,6 +65,10 @@ FROM bind WHERE until > now()
 GROUP BY link
 HAVING count(*) FILTER (WHERE index < 0) > 1 AND count(*) FILTER (WHERE index >= 0 AND node = $1) > 1
 
+-- name: held_binds
+-- What of these links some node has.
+SELECT link, index FROM bind WHERE link = ANY ($1::int4[]) AND until > now()
+
 -- name: renew_binds
 UPDATE bind SET until = now() + $3::float8 * interval '1 second'
 WHERE node = $1 AND epoch = $2
