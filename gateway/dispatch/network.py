@@ -54,6 +54,8 @@ class Network:
             await self._put_route(database, MAIL, MAIL, (RouteLink(link=MAIL),))
             serves[MAIL].append(Serving(self._routes.get(self.route_ids[MAIL], MAIL)))
         served = {each.route.id for mine in serves.values() for each in mine}
+        links = list(self.link_ids.values())
+        await database.fetch(load("routes")["drop_routes"], links, list(served))
         for route in self._routes:
             route.has_link = route.id in served
         self._serves = serves
