@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from functools import partial
 from typing import Any
 
 import asyncpg
