@@ -1,8 +1,8 @@
-"""`python -m bench.smpp_server`: what ESMEs get from the SMPP server, and what an attack costs them.
+"""`python -m bench.smpp_server`: what ESMEs get from the SMPP server, and what attacks cost them.
 
 Measured are submissions a second by one bind and by four, with and without receipts; the time from
-submit_sm to submit_sm_resp and the time to connect and bind, at a steady pace, alone and beside 1,000
-half-open connections and 100 wrong passwords a second, each from an address of its own.
+submit_sm to submit_sm_resp and the time to connect and bind, at a steady pace, alone and beside
+1,000 half-open connections and 100 wrong passwords a second, each from an address of its own.
 """
 
 from __future__ import annotations

@@ -6,8 +6,6 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
 from protocols.smpp import (
     CancelSm,
     DestAddress,
@@ -79,25 +77,26 @@ async def nothing_left(stage: EsmeStage) -> bool:
     return not await stage.count("esme_text") and not await stage.count("esme_outbox")
 
 
-@pytest.mark.parametrize(
-    ("magic", "registered", "states"),
-    [
-        ("0110", 1, [ReceiptState.UNDELIVERABLE]),
-        ("0110", 2, [ReceiptState.UNDELIVERABLE]),
-        ("0113", 1, [ReceiptState.UNDELIVERABLE]),
-        ("0120", 1, [ReceiptState.UNDELIVERABLE]),
-        ("0123", 0x11, [ReceiptState.ENROUTE, ReceiptState.DELIVERED]),
-        ("0123", 1, [ReceiptState.DELIVERED]),
-    ],
-)
-async def test_receipts_tell_what_was_asked_for(
-    stage: EsmeStage, magic: str, registered: int, states: list[ReceiptState]
-) -> None:
+WISHES = [
+    ("0110", 1, [ReceiptState.UNDELIVERABLE]),
+    ("0110", 2, [ReceiptState.UNDELIVERABLE]),
+    ("0113", 1, [ReceiptState.UNDELIVERABLE]),
+    ("0120", 1, [ReceiptState.UNDELIVERABLE]),
+    ("0123", 0x11, [ReceiptState.ENROUTE, ReceiptState.DELIVERED]),
+    ("0123", 1, [ReceiptState.DELIVERED]),
+]
+"""What becomes of a text, the receipts asked for, and those that come."""
+
+
+async def test_receipts_tell_what_was_asked_for(stage: EsmeStage) -> None:
     """Final ones, failures alone, and notifications on the way."""
+    count = 0
     async with stage.esme() as esme:
-        await ask(esme, submission(dest=phone(magic), registered_delivery=registered))
-        messages = await esme.delivered(len(states))
-        assert [receipt_in(message).state for message in messages] == states
+        for magic, registered, states in WISHES:
+            await ask(esme, submission(dest=phone(magic), registered_delivery=registered))
+            messages = (await esme.delivered(count + len(states)))[count:]
+            count += len(states)
+            assert [receipt_in(message).state for message in messages] == states
 
 
 async def test_an_error_of_the_network_is_passed_on(stage: EsmeStage) -> None:
@@ -136,58 +135,55 @@ async def test_answers_come_in_the_order_of_submission(stage: EsmeStage) -> None
         assert refused == list(range(2, 60, 3))
 
 
-@pytest.mark.parametrize(
-    ("fields", "status"),
-    [
-        ({"source": OTHER}, s.ESME_RINVSRCADR),
-        ({"source": "SAMPLE", "source_ton": 5}, s.ESME_RINVSRCADR),
-        ({"dest": "12"}, s.ESME_RINVDSTADR),
-        ({"dest": ""}, s.ESME_RINVDSTADR),
-        ({"dest": "+442079460000"}, s.ESME_RINVDSTADR),
-        ({"payload": b""}, s.ESME_RINVMSGLEN),
-        ({"payload": b"   "}, s.ESME_RINVMSGLEN),
-        ({"data_coding": 4}, s.ESME_RINVDCS),
-        ({"data_coding": 0xF5}, s.ESME_RINVDCS),
-        ({"esm_class": 0x08}, s.ESME_RINVESMCLASS),
-        ({"replace_if_present": 1}, s.ESME_RINVREPFLAG),
-        ({"default_id": 3}, s.ESME_RINVDFTMSGID),
-        ({"validity": "never"}, s.ESME_RINVEXPIRY),
-        ({"validity": "200101000000000+"}, s.ESME_RINVEXPIRY),
-        ({"schedule": "soon"}, s.ESME_RINVSCHED),
-        ({"schedule": "990101000000000+"}, s.ESME_RINVSCHED),
-    ],
-)
-async def test_what_cannot_be_sent_is_refused_in_the_words_of_smpp(
-    stage: EsmeStage, fields: dict[str, Any], status: int
-) -> None:
+FAULTY: list[tuple[dict[str, Any], int]] = [
+    ({"source": OTHER}, s.ESME_RINVSRCADR),
+    ({"source": "SAMPLE", "source_ton": 5}, s.ESME_RINVSRCADR),
+    ({"dest": "12"}, s.ESME_RINVDSTADR),
+    ({"dest": ""}, s.ESME_RINVDSTADR),
+    ({"dest": "+442079460000"}, s.ESME_RINVDSTADR),
+    ({"payload": b""}, s.ESME_RINVMSGLEN),
+    ({"payload": b"   "}, s.ESME_RINVMSGLEN),
+    ({"data_coding": 4}, s.ESME_RINVDCS),
+    ({"data_coding": 0xF5}, s.ESME_RINVDCS),
+    ({"esm_class": 0x08}, s.ESME_RINVESMCLASS),
+    ({"replace_if_present": 1}, s.ESME_RINVREPFLAG),
+    ({"default_id": 3}, s.ESME_RINVDFTMSGID),
+    ({"validity": "never"}, s.ESME_RINVEXPIRY),
+    ({"validity": "200101000000000+"}, s.ESME_RINVEXPIRY),
+    ({"schedule": "soon"}, s.ESME_RINVSCHED),
+    ({"schedule": "990101000000000+"}, s.ESME_RINVSCHED),
+]
+"""What is wrong with a submission, and how it is refused."""
+
+
+async def test_what_cannot_be_sent_is_refused_in_the_words_of_smpp(stage: EsmeStage) -> None:
     """Each fault has its command_status; nothing is stored."""
     async with stage.esme() as esme:
-        assert s.status_name((await ask(esme, submission(**fields))).status) == s.status_name(
-            status
-        )
+        for fields, status in FAULTY:
+            told = (await ask(esme, submission(**fields))).status
+            assert (fields, s.status_name(told)) == (fields, s.status_name(status))
         assert await stage.count("message") == 0
         await eventually(lambda: nothing_left(stage))
 
 
-@pytest.mark.parametrize(
-    ("coding", "payload", "text"),
-    [
-        (0, b"Sample \x00 gown", "Sample @ gown"),
-        (1, b"Sample [1]", "Sample [1]"),
-        (3, "Caf\xe9 \xa3".encode("latin-1"), "Caf\xe9 \xa3"),
-        (8, "Schl\u00fcssel \U0001f457".encode("utf-16-be"), "Schl\u00fcssel \U0001f457"),
-        (0xF1, b"class one", "class one"),
-    ],
-)
-async def test_every_coding_of_texts_is_read(
-    stage: EsmeStage, coding: int, payload: bytes, text: str
-) -> None:
+CODINGS = [
+    (0, b"Sample \x00 gown", "Sample @ gown"),
+    (1, b"Sample [1]", "Sample [1]"),
+    (3, "Caf\xe9 \xa3".encode("latin-1"), "Caf\xe9 \xa3"),
+    (8, "Schl\u00fcssel \U0001f457".encode("utf-16-be"), "Schl\u00fcssel \U0001f457"),
+    (0xF1, b"class one", "class one"),
+]
+"""data_coding, octets, and what they mean."""
+
+
+async def test_every_coding_of_texts_is_read(stage: EsmeStage) -> None:
     """The phone gets what was meant."""
     async with stage.esme() as esme:
-        answer = await ask(esme, submission(data_coding=coding, payload=payload))
-        assert answer.status == s.ESME_ROK
-        await stage.smsc.wait_for_count(1)
-        assert sent(stage) == [text]
+        for coding, payload, _ in CODINGS:
+            answer = await ask(esme, submission(data_coding=coding, payload=payload))
+            assert answer.status == s.ESME_ROK
+        await stage.smsc.wait_for_count(len(CODINGS))
+        assert sorted(sent(stage)) == sorted(text for _, _, text in CODINGS)
 
 
 async def test_data_sm_and_message_payload_are_texts_too(stage: EsmeStage) -> None:
@@ -209,20 +205,16 @@ async def test_a_source_left_empty_is_the_shops_number(stage: EsmeStage) -> None
         assert message.dest == SHOP.lstrip("+")
 
 
-@pytest.mark.parametrize(
-    ("ton", "source", "dest"),
-    [(1, SHOP[1:], PHONE[1:]), (2, SHOP[2:], PHONE[2:]), (0, SHOP[2:], PHONE[1:])],
-)
-async def test_numbers_are_read_in_every_form(
-    stage: EsmeStage, ton: int, source: str, dest: str
-) -> None:
+async def test_numbers_are_read_in_every_form(stage: EsmeStage) -> None:
     """International and national; the receipt names them as the ESME wrote them."""
+    forms = [(1, SHOP[1:], PHONE[1:]), (2, SHOP[2:], PHONE[2:]), (0, SHOP[2:], PHONE[1:])]
     async with stage.esme() as esme:
-        message = submission(source=source, source_ton=ton, dest=dest, dest_ton=ton)
-        assert (await ask(esme, message)).status == s.ESME_ROK
-        (told,) = await esme.delivered(1)
-        assert (told.source, told.dest) == (dest, source)
-        assert sent(stage) == [TEXT]
+        for n, (ton, source, dest) in enumerate(forms, 1):
+            message = submission(source=source, source_ton=ton, dest=dest, dest_ton=ton)
+            assert (await ask(esme, message)).status == s.ESME_ROK
+            told = (await esme.delivered(n))[-1]
+            assert (told.source, told.dest) == (dest, source)
+        assert sent(stage) == [TEXT] * 3
 
 
 async def test_a_scheduled_text_waits_and_can_be_canceled(stage: EsmeStage) -> None:
@@ -279,7 +271,7 @@ async def test_an_esme_sees_its_own_shops_messages_alone(stage: EsmeStage) -> No
 
 async def test_several_recipients_are_several_messages_under_one_id(stage: EsmeStage) -> None:
     """Those refused are named with their reasons; the others' receipts name the id."""
-    dests = [
+    dests: list[DestAddress | DistributionList] = [
         DestAddress(1, 1, PHONE),
         DestAddress(1, 1, "12"),
         DistributionList("brides"),
