@@ -35,6 +35,8 @@ EXPEDITED: Final = 0xB8
 """The traffic class of voice: DSCP EF (RFC 3246)."""
 MAX_READS: Final = 4
 """Datagrams taken from one socket in one tick; a flood waits in the kernel and is dropped there."""
+MAX_UNSETTLED_READS: Final = 16
+"""The same before the source is known: the true one must get through among strangers."""
 BIND_TRIES: Final = 16
 CHECK_TICKS: Final = 200
 """Every leg is looked after once in so many ticks."""
@@ -149,7 +151,9 @@ class _Place:
 
     def readable(self, now: float, tick: int) -> None:
         """Take a datagram; more of them when they came faster than one a tick."""
-        reads = MAX_READS if tick - self._read_tick <= 1 or not self._is_drained else 1
+        reads = MAX_UNSETTLED_READS
+        if self._is_drained:
+            reads = MAX_READS if tick - self._read_tick <= 1 else 1
         self._read_tick = tick
         locked = self._wants
         try:
@@ -332,7 +336,9 @@ class MediaEngine:
     # ------------------------------------------------------------------ sockets
 
     def _bind_pair(self) -> tuple[int, socket.socket, socket.socket]:
-        for tries_left in reversed(range(BIND_TRIES)):
+        for tries_left in reversed(range(MAX_UNSETTLED_READS: Final = 16
+"""The same before the source is known: the true one must get through among strangers."""
+BIND_TRIES)):
             port = self._ports.take(time.monotonic())
             rtp = None
             try:
