@@ -336,9 +336,7 @@ class MediaEngine:
     # ------------------------------------------------------------------ sockets
 
     def _bind_pair(self) -> tuple[int, socket.socket, socket.socket]:
-        for tries_left in reversed(range(MAX_UNSETTLED_READS: Final = 16
-"""The same before the source is known: the true one must get through among strangers."""
-BIND_TRIES)):
+        for tries_left in reversed(range(BIND_TRIES)):
             port = self._ports.take(time.monotonic())
             rtp = None
             try:
