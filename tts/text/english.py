@@ -386,6 +386,7 @@ ENGLISH = Grammar(
     speech={
         "to": "to",
         "and": "and",
+        "and_part": "and",
         "or": "or",
         "point": "point",
         "minus": "minus",

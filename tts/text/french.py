@@ -239,6 +239,7 @@ FRENCH = Grammar(
     speech={
         "to": "à",
         "and": "et",
+        "and_part": "et",
         "or": "ou",
         "point": "virgule",
         "minus": "moins",

@@ -28,7 +28,7 @@ def fraction_rules(g: Grammar) -> list[Rule]:
     def mixed(match: Match) -> str:
         top, bottom = int(match["top"]), int(match["bottom"])
         part = g.speech["a_half"] if (top, bottom) == (1, 2) else fraction(g, top, bottom)
-        whole = f"{g.cardinal(int(match['whole']))} {g.speech['and']} " if match["whole"] else ""
+        whole = f"{g.cardinal(int(match['whole']))} {g.speech['and_part']} " if match["whole"] else ""
         return whole + (part if whole else fraction(g, top, bottom))
 
     return [

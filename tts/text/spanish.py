@@ -259,6 +259,7 @@ SPANISH = Grammar(
     speech={
         "to": "a",
         "and": "con",
+        "and_part": "y",
         "or": "o",
         "point": "punto",
         "minus": "menos",
@@ -283,6 +284,8 @@ SPANISH = Grammar(
         ("Nn", r"\b[Nn](?:[º°]|\.º|úm\.?|ro\.?|o\.) ?(?=#? ?[A-Z]{0,5}-?[0-9])", "número "),
         ("c", r"\bc/ ?(?=[A-ZÁÉÍÓÚÑ])", "calle "),
         ("C", r"\bC/ ?(?=[A-ZÁÉÍÓÚÑ])", "calle "),
+        ("1", r"\b1er\b\.?", "primer"),
+        ("3", r"\b3er\b\.?", "tercer"),
         ("1", r"\b1[º°]? de (?=[a-z]+)", "primero de "),
         ("2", r"\b24/7\b", "las veinticuatro horas"),
         ("~", r"~ ?(?=[$0-9])", "unos "),
