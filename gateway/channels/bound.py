@@ -59,7 +59,6 @@ class BoundLink(ABC):
         self.suspension = Suspension(settings.suspend_min_s, settings.suspend_max_s)
         self.trace: Trace | None = None
         self._throttle_error = ""
-        self._sessions = 0
         self._timer: asyncio.TimerHandle | None = None
 
     # What dispatch asks --------------------------------------------------------------------------
@@ -188,8 +187,7 @@ class BoundLink(ABC):
 
     def next_session(self) -> int:
         """The number of a new session."""
-        self._sessions += 1
-        return self._sessions
+        return next(self.services.sessions)
 
     def bind_words(self, index: int) -> str:
         """A bind as the log has it: `link acme`, or `link acme bind 2` of several."""

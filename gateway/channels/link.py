@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Literal, Protocol
 
 from config.settings import LimitSettings
@@ -83,6 +84,10 @@ class Services:
     limits: LimitSettings
     wall: Callable[[], float]
     dials: DialPace
+    sessions: Iterator[int] = field(default_factory=lambda: count(1))
+    """Numbers for the sessions of all links: one that is built anew repeats none, so that a text
+    that comes again is known by its session.
+    """
     campaign_of: Callable[[str], str | None] = lambda sender: None
     """The 10DLC campaign of a shop's number."""
 

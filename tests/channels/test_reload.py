@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from functools import partial
 from pathlib import Path
 
 from gateway.sandbox.smsc import SandboxSmsc
@@ -20,6 +21,11 @@ def config_of(stage: Stage) -> Path:
 def sessions(smsc: SandboxSmsc) -> list[int]:
     """The sessions that stand, by their numbers."""
     return [peer.number for peer in smsc.sessions]
+
+
+def is_bound(smsc: SandboxSmsc) -> bool:
+    """Whether one session stands."""
+    return len(smsc.sessions) == 1
 
 
 async def admin_key(stage: Stage) -> str:
@@ -52,7 +58,7 @@ async def test_only_links_that_changed_are_built_anew() -> None:
         process = await stage.start()
         acme, other, old = stage.links.values()
         for smsc in (acme, other, old):
-            await smsc.wait_until(lambda smsc=smsc: len(smsc.sessions) == 1)
+            await smsc.wait_until(partial(is_bound, smsc))
         kept = sessions(other)
         other.behaviour.response_delay_s = 0.05
         posts = [

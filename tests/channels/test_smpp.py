@@ -301,3 +301,10 @@ async def test_a_peer_that_stops_reading_is_given_up(smsc: SandboxSmsc) -> None:
     for writer in sink:
         writer.transport.abort()
     server.close()
+
+
+async def test_a_bind_that_carries_nothing_for_long_is_opened_anew(smsc: SandboxSmsc) -> None:
+    """Where the settings ask for it: enquire_link alone keeps it no longer."""
+    async with stage(smsc, inactivity_s=0.05, enquire_s=0.01) as one:
+        await one.books.until(lambda: smsc.unbinds > 0 and smsc.connections > 1)
+        await one.is_up()

@@ -88,7 +88,7 @@ async def test_a_client_certificate_is_shown(tmp_path: Path) -> None:
     ca = Authority(tmp_path, "ca")
     ca.sign(NAME)
     cert, key = ca.sign("gateway.example.com")
-    settings = {"tls_ca": ca.file, "tls_server_name": NAME}
+    settings: dict[str, Any] = {"tls_ca": ca.file, "tls_server_name": NAME}
     async with secured(tmp_path, client_ca=ca, tls_cert=cert, tls_key=key, **settings) as one:
         assert one.link.is_usable()
     async with secured(tmp_path, client_ca=ca, is_up=False, **settings) as one:
