@@ -15,7 +15,6 @@ MAX_MISORDER: Final = 100
 _WINDOW: Final = 128
 """So many packets back are remembered, to know copies."""
 _MASK: Final = (1 << _WINDOW) - 1
-_HALF: Final = 1 << 15
 
 
 class Arrival(Enum):

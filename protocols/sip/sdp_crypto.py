@@ -13,7 +13,6 @@ from protocols.sip.sdp import SdpError
 
 SUITES: Final = (AES_CM_128_HMAC_SHA1_80, AES_CM_128_HMAC_SHA1_32)
 """What we take, best first."""
-MAX_TAG: Final = 999_999_999
 MIN_LIFETIME: Final = 1 << 20
 """Packets; at fifty a second more than five hours. We never change keys within a call."""
 
