@@ -27,9 +27,12 @@ def fraction_rules(g: Grammar) -> list[Rule]:
 
     def mixed(match: Match) -> str:
         top, bottom = int(match["top"]), int(match["bottom"])
-        part = g.speech["a_half"] if (top, bottom) == (1, 2) else fraction(g, top, bottom)
-        whole = f"{g.cardinal(int(match['whole']))} {g.speech['and_part']} " if match["whole"] else ""
-        return whole + (part if whole else fraction(g, top, bottom))
+        part = fraction(g, top, bottom)
+        if not match["whole"]:
+            return part
+        if (top, bottom) == (1, 2):
+            part = g.speech["a_half"]
+        return f"{g.cardinal(int(match['whole']))} {g.speech['and_part']} {part}"
 
     return [
         rule(
