@@ -259,8 +259,14 @@ class Call:
             return
 
     def lost(self, now: float, cause: EndCause = EndCause.LOST) -> None:
-        """The peer knows no such dialog, or does not answer in it (section 12.2.1.2)."""
-        self.bye(now, cause)
+        """The peer knows no such dialog, or does not answer in it (section 12.2.1.2). While an
+        answer waits for its ACK, the ACK decides."""
+        if self.state is CallState.ESTABLISHED:
+            self.bye(now, cause)
+        elif self.state is CallState.PROCEEDING and self.outgoing is not None:
+            self.outgoing.cancel(now, cause)
+        elif self.state is CallState.RINGING and self.incoming is not None:
+            self.incoming.refuse(now, 480, cause=cause)
 
     def close(
         self,

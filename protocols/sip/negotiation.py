@@ -32,7 +32,7 @@ _GONE: Final = frozenset({408, 481})
 class _Waiting:
     """An offer of the peer, or its wish for one, that the application has not answered."""
 
-    __slots__ = ("accept", "dialog", "refuse", "timer", "transaction")
+    __slots__ = ("accept", "dialog", "is_ack", "refuse", "timer", "transaction")
 
     def __init__(
         self,
@@ -40,8 +40,10 @@ class _Waiting:
         accept: Callable[[Body | None, float], None],
         refuse: Callable[[int, float], None] | None,
         transaction: Transaction | None,
+        is_ack: bool,
     ) -> None:
         self.dialog = dialog
+        self.is_ack = is_ack
         self.transaction = transaction
         self.accept = accept
         self.refuse = refuse
@@ -96,10 +98,13 @@ class Negotiation:
         accept: Callable[[Body | None, float], None],
         refuse: Callable[[int, float], None] | None,
         transaction: Transaction | None = None,
+        *,
+        is_ack: bool = False,
     ) -> None:
         """The application is asked; `accept` or `refuse` will be called once. Without `refuse` a
-        refusal is an empty answer. `transaction` is the peer's request that waits for it."""
-        self._waiting = _Waiting(dialog, accept, refuse, transaction)
+        refusal is an empty answer. `transaction` is the peer's request that waits for it; `is_ack`:
+        a 2xx of the peer does, whose ACK must go out in any case."""
+        self._waiting = _Waiting(dialog, accept, refuse, transaction, is_ack)
 
     def forget(self) -> None:
         """What the application was asked is void."""
@@ -243,7 +248,9 @@ class Negotiation:
         """The application need not answer any more; the peer's request ends with 487."""
         waiting = self._waiting
         self.forget()
-        if waiting is not None and waiting.transaction is not None:
+        if waiting is not None and waiting.is_ack:
+            waiting.accept(None, now)
+        elif waiting is not None and waiting.transaction is not None:
             self._refuse_request(waiting.transaction, waiting.dialog, 487, now)
 
     def _check_offer(self, dialog: Dialog, request: Request, now: float) -> None:
@@ -412,7 +419,7 @@ class _OfferRequest:
         if call.state is CallState.ESTABLISHED:
             call.timer.on_response(response, now)
         if self.method == "INVITE" and self.body is None and response.body:
-            negotiation.wait(self.dialog, self._acknowledge, self._refuse)
+            negotiation.wait(self.dialog, self._acknowledge, self._refuse, is_ack=True)
             self.dialog.offer = Offer.REMOTE
             if call.state is CallState.ESTABLISHED and response.content is not None:
                 call.core.emit(Offered(call, response.content, "ACK"))

@@ -17,6 +17,7 @@ from protocols.sip.events import Answered, EndCause, Progress
 from protocols.sip.fields import Body, NameAddr, RAck, Reason
 from protocols.sip.flow import Hop, Timer
 from protocols.sip.message import Request, Response
+from protocols.sip.transaction_tables import State
 from protocols.sip.transactions import Cause, cancel_of
 from protocols.sip.uri import Uri
 
@@ -90,7 +91,8 @@ class OutgoingInvite:
         """Give the call up. The CANCEL waits for a provisional response (section 9.1)."""
         self._cause, self._reasons = cause, reasons
         self._exchange.is_given_up = True
-        has_provisional = self._call.state is CallState.PROCEEDING
+        # Of this INVITE: one that was repeated with credentials starts anew.
+        has_provisional = self._exchange.transaction.state is State.PROCEEDING
         if self._call.move(CallInput.CANCEL) and has_provisional:
             self._send_cancel(now)
 
@@ -237,7 +239,10 @@ class OutgoingInvite:
             dialog.offer = Offer.REMOTE
             self._waiting_ack = dialog.remote.tag
             call.negotiation.wait(
-                dialog, partial(self._acknowledge, dialog), partial(self._refuse, dialog)
+                dialog,
+                partial(self._acknowledge, dialog),
+                partial(self._refuse, dialog),
+                is_ack=True,
             )
         else:
             dialog.offer = Offer.NONE

@@ -125,7 +125,10 @@ def _check(message: Request | Response) -> None:
                 raise SipError(f"{name} is there twice")
             seen.add(name)
     cseq = message.cseq
-    _ = message.via, message.from_, message.to
+    _ = message.via
+    for address in (message.from_, message.to):
+        if "tag" in address.params and not address.tag:
+            raise SipError("a tag is empty")
     call_id = message.call_id
     if not call_id or len(call_id.split()) != 1:
         raise SipError("malformed Call-ID")

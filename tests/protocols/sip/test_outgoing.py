@@ -8,6 +8,7 @@ from protocols.errors import LocalProtocolError
 from protocols.sip.call import Call
 from protocols.sip.call_tables import CallState
 from protocols.sip.core import Config
+from protocols.sip.digest import Credentials
 from protocols.sip.events import Answered, EndCause, Ended, Progress, Rejected
 from protocols.sip.fields import Reason
 from protocols.sip.flow import Hop, Transport
@@ -203,6 +204,39 @@ def test_a_delayed_offer_refused_ends_the_call_after_the_ack() -> None:
     one.call.refuse_offer(one.net.now)
     one.net.run(0.05)
     assert one.peer.names()[-2:] == ["ACK", "BYE"]
+
+
+def test_hanging_up_before_a_delayed_offer_is_answered_sends_the_ack_first() -> None:
+    one = Outgoing(body=None)
+    one.peer.reply("INVITE", 200, body="v=0 offer")
+    one.call.hang_up(one.net.now)
+    one.net.run(0.05)
+    assert one.peer.names()[-2:] == ["ACK", "BYE"]
+    one.peer.reply("INVITE", 200, body="v=0 offer")
+    assert one.peer.names()[-1] == "ACK"
+
+
+def test_a_cancel_waits_for_the_provisional_response_of_the_repeated_invite() -> None:
+    one = Outgoing(credentials=Credentials("u", "p"))
+    one.peer.reply("INVITE", 100, tag="")
+    one.peer.reply("INVITE", 407, 'Proxy-Authenticate: Digest realm="r", nonce="n", qop="auth"')
+    assert one.peer.request("INVITE").cseq.number == 2
+    one.call.hang_up(one.net.now)
+    one.net.run(0.1)
+    assert "CANCEL" not in one.peer.names()
+    one.peer.reply("INVITE", 100, tag="")
+    assert one.peer.request("CANCEL").cseq.number == 2
+
+
+def test_an_early_update_that_times_out_cancels_the_call() -> None:
+    one = Outgoing()
+    one.peer.reply("INVITE", 183, "Require: 100rel", "RSeq: 1", body="v=0 early")
+    one.peer.reply("PRACK", 200)
+    one.call.update(one.net.now, OFFER)
+    one.net.run(33)
+    assert "CANCEL" in one.peer.names()
+    one.peer.reply("INVITE", 487)
+    assert one.ours.last(Rejected).cause is EndCause.TIMEOUT
 
 
 def test_a_200_without_contact_or_with_a_broken_one_is_still_acknowledged() -> None:
