@@ -154,12 +154,19 @@ class Feeder:
                 self._way.reserved -= granted.count
 
     def _next(self, room: int) -> tuple[Route, Member, Grant] | None:
-        """The next route of which something may wait for the link, and what it may claim there."""
-        for index, (route, member) in enumerate(self._serves):
+        """The next route of which something may wait for the link, and what it may claim there:
+        higher lanes first, and among routes of the same lane one after the other.
+        """
+        serves = self._serves
+        if len(serves) > 1:
+            serves = sorted(serves, key=_by_lane)
+        for each in serves:
+            route, member = each
             granted = route.grant(member, room)
             if granted.count:
                 # Its turn comes again after the others'.
-                self._serves.append(self._serves.pop(index))
+                self._serves.remove(each)
+                self._serves.append(each)
                 return route, member, granted
         return None
 
@@ -268,6 +275,10 @@ class Feeder:
         elif verdict.reason:
             self._settler.held(message, verdict.reason.value, verdict.until_ms)
         return False
+
+
+def _by_lane(serving: tuple[Route, Member]) -> int:
+    return serving[1].cursors.lane
 
 
 def _by_rank(row: asyncpg.Record) -> tuple[int, int]:

@@ -90,17 +90,22 @@ class Cursors:
     meanwhile: both are remembered until then.
     """
 
-    __slots__ = ("_lowest", "may_have", "positions")
+    __slots__ = ("_lowest", "lane", "may_have", "positions")
 
     def __init__(self) -> None:
         self.positions = {lane: floor(lane) for lane in Lane}
         self.may_have = True
+        self.lane: int = min(Lane)
+        """The highest lane in which there may be anything: nothing is in those before it."""
         self._lowest: dict[Lane, int] = {}
 
     def inserted(self, rank: int) -> None:
         """A message of this rank was put into the queue, by this node or another."""
         self.may_have = True
-        self._lower(lane_of(rank), rank)
+        lane = lane_of(rank)
+        if lane < self.lane:
+            self.lane = lane
+        self._lower(lane, rank)
 
     def reset(self) -> None:
         """Start again at the floors, for what may have been missed. To be called once a second."""
@@ -133,3 +138,5 @@ class Cursors:
             self.positions[lane] = min(rank, self._lowest.get(lane, rank))
         if found < asked and not self._lowest:
             self.may_have = False
+        last = max(highest) if highest and found >= asked else max(Lane)
+        self.lane = min(last, *self._lowest) if self._lowest else last

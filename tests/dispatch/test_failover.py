@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from gateway.dispatch.intake import Accepted
+from gateway.dispatch.routes import Serving
 from gateway.model import EventKind, State
+from gateway.store.directory import Number
 from gateway.store.embedded import ConnectParameters
-from tests.dispatch.stage import ROUTE, Stage, stage
+from tests.dispatch.stage import ROUTE, Stage, a_shop, stage
 
 LONG = "A long text, in two segments. " * 8
 
@@ -213,6 +215,34 @@ async def test_what_is_held_and_released_keeps_its_pin(database: ConnectParamete
         route.has_link = True
         await node.turn()
         assert (await node.place(id_), await pins(node, id_)) == ("queue", [7])
+
+
+async def test_lanes_hold_over_all_routes_of_a_link(database: ConnectParameters) -> None:
+    """An alert of one route goes before the blasts of another, which take turns among routes."""
+    async with stage(database, room=1) as node:
+        both = [node.routes.get(ROUTE), node.routes.get(2, "other")]
+        assert node.feeder is not None
+        node.feeder.serve([Serving(route) for route in both])
+
+        async def are_known_empty() -> bool:
+            return not any(route.members[0].cursors.may_have for route in both)
+
+        await node.until(are_known_empty)
+        node.link.allow(0)
+        sale = {"category": "marketing"}
+        shops = [a_shop(1), a_shop(1, numbers=(Number("+12125550101", 1, 2, "other"),))]
+        blasts = [[await node.accept(shop=shop, **sale) for _ in range(3)] for shop in shops]
+        alert = await node.accept(shop=shops[1])
+        for _ in range(7):
+            node.link.allow(1)
+            taken = await node.link.has_taken(len(node.link.taken) + 1)
+            node.link.allow(0)
+            node.link.accept("x")
+        order = [message.id for message in taken]
+        assert order[0] == alert
+        assert sorted(order[1:3]) == sorted(blast[0] for blast in blasts)
+        assert sorted(order[5:]) == sorted(blast[2] for blast in blasts)
+        await node.settled()
 
 
 async def test_direct_messages_are_shared_by_weight_in_one_commit(

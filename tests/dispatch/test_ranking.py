@@ -160,6 +160,7 @@ class Claims(RuleBasedStateMachine):
             if row not in self.untold:
                 assert self.cursors.may_have
                 assert self.cursors.positions[lane_of(row.rank)] <= row.rank
+                assert self.cursors.lane <= lane_of(row.rank)
 
 
 TestClaims = Claims.TestCase
