@@ -63,8 +63,12 @@ _ESCAPED: Final = re.compile(rb"\x1b([\x00-\xff]?)")
 
 _LITTLE_ENDIAN_MARK: Final = b"\xff\xfe"
 
+_IA5: Final = 0x01
+_CONTROLS: Final = bytes(code for code in range(0x20) if code not in b"\t\n\r")
+"""Codes that no text in IA5 has. The GSM alphabet has @, $, _ and the escape there."""
+
 _CHARSETS: Final[dict[int, str]] = {
-    0x01: "ascii",
+    _IA5: "ascii",
     0x03: "latin-1",
     0x05: "shift_jis",
     0x06: "iso8859-5",
@@ -155,8 +159,9 @@ def decode(payload: bytes, data_coding: int) -> str:
 
     Known are the SMSC default alphabet (0, taken as GSM), IA5 (1), Latin-1 (3), Cyrillic,
     Hebrew, Japanese and Korean sets, UCS-2 (8), and the message class and waiting groups of
-    TS 23.038 §4 (0xC0 and above). 8-bit data (2, 4 and the like) is read as UTF-8 where it is
-    UTF-8 and as Latin-1 otherwise, so that no octet vanishes. Anything else is taken as GSM.
+    TS 23.038 §4 (0xC0 and above). What calls itself IA5 and has control codes is GSM in truth:
+    some libraries name their septets so. 8-bit data (2, 4 and the like) is read as UTF-8 where it
+    is UTF-8 and as Latin-1 otherwise, so that no octet vanishes. Anything else is taken as GSM.
     U+0000 is dropped: it is a terminator or filling, never a letter.
     """
     return _decode(payload, data_coding).replace("\x00", "")
@@ -167,11 +172,19 @@ def _decode(payload: bytes, data_coding: int) -> str:
         return decode_septets(payload)
     if _is_ucs2(data_coding):
         return decode_ucs2(payload)
+    if data_coding == _IA5:
+        return _decode_ia5(payload.rstrip(b"\x00"))
     if charset := _CHARSETS.get(data_coding):
         return payload.decode(charset, "replace")
     if _is_binary(data_coding):
         return _decode_binary(payload)
     return decode_septets(payload)
+
+
+def _decode_ia5(payload: bytes) -> str:
+    if payload.translate(None, _CONTROLS) != payload:
+        return decode_septets(payload)
+    return payload.decode("ascii", "replace")
 
 
 def is_septets(data_coding: int) -> bool:

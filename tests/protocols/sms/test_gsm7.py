@@ -92,6 +92,8 @@ def test_odd_escapes_show_as_the_standard_asks(octets: bytes, text: str) -> None
     ("octets", "data_coding", "text"),
     [
         (b"plain @", 0x01, "plain @"),
+        (b"tab\t[$5]\r\n\x00", 0x01, "tab\t[$5]\r\n"),
+        (b"me\x00sample \x025 \x1be", 0x01, "me@sample $5 €"),
         (b"caf\xe9", 0x03, "café"),
         (b"\xbf\xe0\xd8\xd2\xd5\xe2", 0x06, "Привет"),
         (b"\xf9\xec\xe5\xed", 0x07, "שלום"),
