@@ -1,0 +1,1 @@
+"""The gateway against programs that others wrote: `make interop`."""

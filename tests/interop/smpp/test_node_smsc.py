@@ -1,0 +1,309 @@
+"""We bind to node-smpp's SMSC."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from protocols.smpp.status import ESME_RTHROTTLED
+from tests.interop.matrix import covers
+from tests.interop.smpp import suite as case
+from tests.interop.smpp import texts
+from tests.interop.smpp.node import (
+    Node,
+    Session,
+    Told,
+    parts_of,
+    text_of,
+    udh_parts,
+    whole,
+)
+from tests.interop.smpp.site import PHONE, Site
+from tests.interop.smpp.suite import NODE_SMSC
+from tests.interop.waiting import eventually
+
+SHOP = "sample"
+RECEIPT = 4
+SMSC = tuple[Node, int, int]
+
+
+def link_session(smsc: SMSC, link: str, kind: str = "transceiver") -> Session:
+    """The session that the gateway's link has now."""
+    return smsc[0].bound(link, kind)
+
+
+def sent(site: Site, smsc: SMSC, link: str, text: str, count: int = 1) -> tuple[str, list[Told]]:
+    """Send a text by a link: its id, and the PDUs that node-smpp decoded. Each text is new."""
+    after = len(smsc[0].events)
+    id_ = site.send(SHOP, link, text)
+    source = site.numbers[SHOP, link].removeprefix("+")
+    found = smsc[0].events.until(
+        lambda each: (
+            each.get("event") == "pdu"
+            and each["pdu"]["command"] == "submit_sm"
+            and each["pdu"]["source_addr"] == source
+        ),
+        f"{count} submit_sm from {link}",
+        after=after,
+        count=count,
+    )
+    return id_, [each["pdu"] for each in found]
+
+
+def receipt(message_id: str, stat: str, state: int, error: int = 0) -> dict[str, Any]:
+    """Fields of a receipt's deliver_sm, which is esm_class 4 with a text and parameters."""
+    text = (
+        f"id:{message_id} sub:001 dlvrd:{int(state == 2):03} submit date:3001010900 "
+        f"done date:3001010901 stat:{stat} err:{error:03} text:Your gown"
+    )
+    return {
+        "esm_class": RECEIPT,
+        "data_coding": 0,
+        "short_message": text,
+        "receipted_message_id": message_id,
+        "message_state": state,
+    }
+
+
+@covers(NODE_SMSC, case.BIND_TRX)
+def test_binds_as_transceiver(site: Site, smsc: SMSC) -> None:
+    """node-smpp sees one bind_transceiver of interface version 3.4 with the account's name."""
+    session = link_session(smsc, "node")
+    (bind,) = session.seen("bind_transceiver")
+    assert (bind["system_id"], bind["password"], bind["interface_version"]) == (
+        "node", "secret", 0x34,
+    )  # fmt: skip
+    eventually(lambda: site.binds("node") == ["up"], "the link is up")
+
+
+@covers(NODE_SMSC, case.BIND_TX, case.BIND_RX)
+def test_binds_as_a_pair(site: Site, smsc: SMSC) -> None:
+    """Texts leave by the transmitter, and receipts come by the receiver."""
+    sending = link_session(smsc, "node-pair", "transmitter")
+    receiving = link_session(smsc, "node-pair", "receiver")
+    id_, (pdu,) = sent(site, smsc, "node-pair", texts.unique("By two sessions."))
+    assert sending.seen("submit_sm") == [pdu]
+    message_id = smsc[0].taken(sending, pdu)
+    told = receiving.send("deliver_sm", **receipt(message_id, "DELIVRD", 2))
+    assert told["command_status"] == 0
+    site.until_status(SHOP, id_, "delivered")
+
+
+@covers(NODE_SMSC, case.WRONG_PASSWORD)
+def test_a_refused_bind_is_shown(site: Site, smsc: SMSC) -> None:
+    """node-smpp refuses the bind of a wrong password; operators read its words, and the link
+    tries again."""
+    link_session(smsc, "node-wrong")
+
+    def look() -> bool:
+        (bind,) = json.loads(site.command("link", "show", "node-wrong", "--json"))["binds"]
+        return bind["state"] != "up" and "ESME_RBINDFAIL" in (bind["error"] or "")
+
+    eventually(look, "the link says why it is down")
+    binds = [each for each in smsc[0].events if each.get("pdu", {}).get("system_id") == "node-wrong"]
+    smsc[0].events.until(
+        lambda each: each.get("pdu", {}).get("system_id") == "node-wrong",
+        "it tries again",
+        count=len(binds) + 1,
+    )
+
+
+@covers(NODE_SMSC, case.TLS)
+def test_texts_over_tls(site: Site, smsc: SMSC) -> None:
+    """The link verifies node-smpp's certificate, and texts go through."""
+    _, (pdu,) = sent(site, smsc, "node-tls", text := texts.unique("Safely."))
+    assert text_of(pdu) == text
+    link_session(smsc, "node-tls")
+
+
+@covers(NODE_SMSC, case.MT)
+def test_a_short_text(site: Site, smsc: SMSC) -> None:
+    """node-smpp decodes the very text, its characters of the extension table included."""
+    id_, (pdu,) = sent(site, smsc, "node", text := texts.unique(texts.SHORT))
+    assert (text_of(pdu), pdu["data_coding"]) == (text, 0)
+    assert pdu["destination_addr"] == PHONE.removeprefix("+")
+    assert (pdu["dest_addr_ton"], pdu["dest_addr_npi"], pdu["registered_delivery"]) == (1, 1, 1)
+    message_id = smsc[0].taken(link_session(smsc, "node"), pdu)
+    found = site.until_status(SHOP, id_, "submitted")
+    assert found["parts"][0]["carrier_id"] == message_id
+
+
+@covers(NODE_SMSC, case.MT_GSM)
+def test_a_long_text(site: Site, smsc: SMSC) -> None:
+    """node-smpp reads the header of each part, and the parts make the very text."""
+    text = texts.unique(texts.LONG)
+    _, pdus = sent(site, smsc, "node", text, 3)
+    assert whole(pdus) == text
+    assert {pdu["data_coding"] for pdu in pdus} == {0}
+
+
+@covers(NODE_SMSC, case.MT_EMOJI)
+def test_a_long_text_with_emoji(site: Site, smsc: SMSC) -> None:
+    """Each part is whole by itself in UCS-2, and the parts make the very text."""
+    text = texts.unique(texts.EMOJI)
+    _, pdus = sent(site, smsc, "node", text, 4)
+    assert whole(pdus) == text
+    assert {pdu["data_coding"] for pdu in pdus} == {8}
+    for pdu in pdus:
+        text_of(pdu).encode("utf-8")  # no half of a surrogate pair
+
+
+@covers(NODE_SMSC, case.MT_SAR)
+def test_a_long_text_by_sar(site: Site, smsc: SMSC) -> None:
+    """node-smpp reads number and total from sar_* parameters; there is no header."""
+    text = texts.unique(texts.LONG)
+    _, pdus = sent(site, smsc, "node-sar", text, 3)
+    assert whole(pdus) == text
+    assert all("udh" not in pdu["short_message"] for pdu in pdus)
+
+
+@covers(NODE_SMSC, case.MT_PAYLOAD)
+def test_a_long_text_in_one_payload(site: Site, smsc: SMSC) -> None:
+    """node-smpp gets a long text, and one with emoji, whole in message_payload."""
+    for long in (texts.LONG, texts.EMOJI):
+        _, (pdu,) = sent(site, smsc, "node-payload", text := texts.unique(long))
+        assert text_of(pdu) == text
+        assert parts_of(pdu) is None
+
+
+@pytest.mark.parametrize("coding", [0, 1, 3, 8], ids=["default", "ia5", "latin1", "ucs2"])
+@covers(NODE_SMSC, case.MO)
+def test_a_text_from_a_phone(site: Site, smsc: SMSC, coding: int) -> None:
+    """What node-smpp encodes by itself, in each of its alphabets, reaches the shop unharmed."""
+    answer = texts.ANSWER if coding != 3 else texts.ANSWER.replace("\u20ac", "\u00a3")
+    text = texts.unique(answer)
+    told = link_session(smsc, "node").send(
+        "deliver_sm",
+        source_addr_ton=1, source_addr_npi=1, source_addr="12125550100",
+        dest_addr_ton=1, dest_addr_npi=1, destination_addr=site.numbers[SHOP, "node"][1:],
+        data_coding=coding, short_message=text,
+    )  # fmt: skip
+    assert told["command_status"] == 0
+    reply = site.until_reply(SHOP, lambda each: each["text"] == text)
+    assert (reply["from"], reply["to"]) == (PHONE, site.numbers[SHOP, "node"])
+
+
+def phone_fields(site: Site, link: str = "node") -> dict[str, Any]:
+    """Addresses of a text from a phone."""
+    return {
+        "source_addr_ton": 1, "source_addr_npi": 1, "source_addr": "12125550100",
+        "dest_addr_ton": 1, "dest_addr_npi": 1,
+        "destination_addr": site.numbers[SHOP, link].removeprefix("+"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("order", ["in order", "last first"])
+@covers(NODE_SMSC, case.MO_UDH)
+def test_a_long_text_from_a_phone(site: Site, smsc: SMSC, order: str) -> None:
+    """Parts that node-smpp makes with headers become one text, in whatever order they come."""
+    session = link_session(smsc, "node")
+    for text, size, coding in (
+        (texts.unique(texts.LONG), 140, 0),
+        (texts.unique(texts.EMOJI), 60, 8),
+    ):
+        parts = udh_parts(text, size, coding, reference=len(order) + coding)
+        for part in parts if order == "in order" else reversed(parts):
+            told = session.send("deliver_sm", **phone_fields(site), **part)
+            assert told["command_status"] == 0
+        reply = site.until_reply(SHOP, lambda each, text=text: each["text"] == text)
+        assert reply["segments"] == len(parts)
+
+
+@covers(NODE_SMSC, case.MO_SAR)
+def test_a_long_text_from_a_phone_by_sar(site: Site, smsc: SMSC) -> None:
+    """The same with sar_* parameters."""
+    text = texts.unique(texts.LONG)
+    cut = [text[at : at + 150] for at in range(0, len(text), 150)]
+    for number, part in enumerate(cut, 1):
+        told = link_session(smsc, "node").send(
+            "deliver_sm", **phone_fields(site), data_coding=0, short_message=part,
+            sar_msg_ref_num=4711, sar_total_segments=len(cut), sar_segment_seqnum=number,
+        )  # fmt: skip
+        assert told["command_status"] == 0
+    site.until_reply(SHOP, lambda each: each["text"] == text)
+
+
+@covers(NODE_SMSC, case.MO_PAYLOAD)
+def test_a_long_text_from_a_phone_in_one_payload(site: Site, smsc: SMSC) -> None:
+    """The same in message_payload."""
+    for long, coding in ((texts.LONG, 0), (texts.EMOJI, 8)):
+        text = texts.unique(long)
+        told = link_session(smsc, "node").send(
+            "deliver_sm", **phone_fields(site), data_coding=coding, message_payload=text
+        )
+        assert told["command_status"] == 0
+        site.until_reply(SHOP, lambda each, text=text: each["text"] == text)
+
+
+@covers(NODE_SMSC, case.DATA_SM)
+def test_a_text_by_data_sm(site: Site, smsc: SMSC) -> None:
+    """node-smpp's data_sm is answered by data_sm_resp, and its text reaches the shop."""
+    text = texts.unique(texts.ANSWER)
+    told = link_session(smsc, "node").send(
+        "data_sm", **phone_fields(site), data_coding=0, message_payload=text
+    )
+    assert (told["command"], told["command_status"]) == ("data_sm_resp", 0)
+    site.until_reply(SHOP, lambda each: each["text"] == text)
+
+
+@pytest.mark.parametrize(
+    ("stat", "state", "error", "status"),
+    [
+        pytest.param("DELIVRD", 2, 0, "delivered", marks=covers(NODE_SMSC, case.DELIVERED)),
+        pytest.param("UNDELIV", 5, 17, "undelivered", marks=covers(NODE_SMSC, case.UNDELIVERED)),
+        pytest.param("EXPIRED", 3, 27, "undelivered", marks=covers(NODE_SMSC, case.UNDELIVERED)),
+    ],
+)
+def test_receipts(
+    site: Site, smsc: SMSC, stat: str, state: int, error: int, status: str
+) -> None:
+    """node-smpp's receipt finds its message, and is answered only with ESME_ROK."""
+    id_, (pdu,) = sent(site, smsc, "node", texts.unique("What becomes of it?"))
+    session = link_session(smsc, "node")
+    message_id = smsc[0].taken(session, pdu)
+    told = session.send("deliver_sm", **receipt(message_id, stat, state, error))
+    assert told["command_status"] == 0
+    found = site.until_status(SHOP, id_, status)
+    assert not error or f"{error:03}" in found["reason"]
+
+
+@covers(NODE_SMSC, case.THROTTLED)
+def test_throttling(site: Site, smsc: SMSC) -> None:
+    """Twice refused for the load, a text is sent a third time after pauses, the same each time."""
+    smsc[0].refuse("submit_sm", ESME_RTHROTTLED, ESME_RTHROTTLED)
+    text = texts.unique("Slowly, please.")
+    id_, pdus = sent(site, smsc, "node", text, 3)
+    assert [text_of(pdu) for pdu in pdus] == [text] * 3
+    site.until_status(SHOP, id_, "submitted")
+    kinds = [each["kind"] for each in site.timeline(SHOP, id_)]
+    assert kinds.count("throttled") == 2
+
+
+@covers(NODE_SMSC, case.ENQUIRE_BY_US, case.ENQUIRE_BY_PEER)
+def test_enquire_link(site: Site, smsc: SMSC) -> None:
+    """A quiet session is asked by us, and answers when it is asked."""
+    session = link_session(smsc, "node")
+    session.until("enquire_link", count=2)
+    told = session.send("enquire_link")
+    assert (told["command"], told["command_status"]) == ("enquire_link_resp", 0)
+
+
+@covers(NODE_SMSC, case.UNBIND_BY_US, case.UNBIND_BY_PEER)
+def test_unbind(site: Site, smsc: SMSC) -> None:
+    """Told to rest, a link unbinds; started again it binds, and answers node-smpp's own unbind and
+    binds anew."""
+    node = smsc[0]
+    session = link_session(smsc, "node-rest")
+    site.command("link", "stop", "node-rest")
+    session.until("unbind")
+    session.until_closed()
+    after = len(node.events)
+    site.command("link", "start", "node-rest")
+    second = node.bound("node-rest", after=after)
+    after = len(node.events)
+    told = second.send("unbind")
+    assert (told["command"], told["command_status"]) == ("unbind_resp", 0)
+    third = node.bound("node-rest", after=after)
+    assert len({session.label, second.label, third.label}) == 3
