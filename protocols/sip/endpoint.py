@@ -100,6 +100,8 @@ class UserAgent:
         core = self._core
         if len(core.calls) >= core.limits.calls:
             raise LocalProtocolError("too many calls")
+        if to.scheme == "sips" and hop is not None and hop.transport is not Transport.TLS:
+            raise LocalProtocolError("a SIPS URI is called over TLS only")
         call = Call(core, context=context, credentials=credentials)
         try:
             OutgoingInvite(

@@ -23,6 +23,7 @@ class Limits:
     """One header line, folded lines joined."""
     client_transactions: int = 4_096
     server_transactions: int = 4_096
+    """Twice as many for requests within calls: overload must not keep calls from ending."""
     calls: int = 1_024
     forks: int = 12
     """Early dialogs of one INVITE; further ones are ignored, their 2xx acknowledged and ended."""

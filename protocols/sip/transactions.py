@@ -203,8 +203,10 @@ class TransactionLayer:
         self.out.append(Outgoing(data, hop))
 
     def request(self, request: Request, hop: Hop, user: ClientUser, now: float) -> Transaction:
-        """Send a request, not an ACK. Raises LocalProtocolError over the limit of transactions."""
-        if len(self._client) >= self._limits.client_transactions:
+        """Send a request, not an ACK. Raises LocalProtocolError over the limit of transactions;
+        what ends a call or belongs to one may use as many again."""
+        is_new = request.method == "INVITE" or not request.to.tag and request.method != "CANCEL"
+        if len(self._client) >= self._limits.client_transactions * (1 if is_new else 2):
             raise LocalProtocolError("too many requests are under way")
         kind = Kind.INVITE_CLIENT if request.method == "INVITE" else Kind.CLIENT
         data = request.encode()
@@ -224,14 +226,16 @@ class TransactionLayer:
 
     def receive_request(self, request: Request, source: Hop, now: float) -> Transaction | None:
         """The new server transaction of a request, or None when one had it already. An ACK never
-        makes one: see `absorb_ack`. Raises SipError with hint 503 over the limit, with 482 for a
-        request that came before another way."""
+        makes one: see `absorb_ack`. Raises SipError with hint 503 over the limit, which is twice
+        as high for what belongs to a call (a BYE must not be turned away), with 482 for a request
+        that came before another way."""
         key = server_key(request)
         transaction = self._server.get(key)
         if transaction is not None:
             transaction.step(Input.REQUEST, now, request)
             return None
-        if len(self._server) >= self._limits.server_transactions:
+        is_new = not request.to.tag and request.method != "CANCEL"
+        if len(self._server) >= self._limits.server_transactions * (1 if is_new else 2):
             raise SipError("too many requests are under way", 503)
         origin = _origin(request)
         if not request.to.tag and origin in self._origins:

@@ -204,8 +204,10 @@ class Two:
         config: Config | None = None,
         callee: Config | None = None,
         transport: Transport = Transport.UDP,
+        first_hop: str = "b.example",
     ) -> None:
         self.net = Network()
+        self.first_hop = first_hop
         self.a = self.net.agent("a.example", config)
         self.b = self.net.agent("b.example", callee or config)
         self.transport = transport
@@ -214,7 +216,7 @@ class Two:
         self.call = self.a.agent.invite(
             Uri.parse("sip:+12125550123@b.example"),
             from_=CALLER,
-            hop=Hop(self.transport, "b.example", self.transport.default_port),
+            hop=Hop(self.transport, self.first_hop, self.transport.default_port),
             now=self.net.now,
             body=body,
             **more,

@@ -115,7 +115,9 @@ class Fuzz:
             self.acknowledge()
         core = self.agent._core
         assert len(core.calls) <= LIMITS.calls
-        assert self.agent.transactions <= LIMITS.server_transactions + LIMITS.client_transactions
+        assert self.agent.transactions <= 2 * (
+            LIMITS.server_transactions + LIMITS.client_transactions
+        )
         assert len(core.dialogs) <= LIMITS.calls * (LIMITS.forks + 1)
 
     def wait(self) -> None:

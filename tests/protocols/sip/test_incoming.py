@@ -300,6 +300,17 @@ def test_calls_and_transactions_over_the_limit_get_503() -> None:
     assert one.ours.agent.transactions <= 4
 
 
+def test_a_call_can_end_when_no_new_request_is_taken() -> None:
+    one = Incoming(limits=Limits(server_transactions=2))
+    one.establish()
+    tag = one.response("200 INVITE").to.tag
+    one.peer.ask("OPTIONS", "b.example", call_id="x1")
+    one.peer.ask("OPTIONS", "b.example", call_id="x2")
+    assert one.peer.names()[-2:] == ["200 OPTIONS", "503 OPTIONS"]
+    one.peer.ask("BYE", "b.example", to_tag=tag, cseq=2)
+    assert one.peer.names()[-1] == "200 BYE"
+
+
 def test_a_bye_while_we_ring_ends_the_invite_too() -> None:
     one = Incoming()
     one.invite()

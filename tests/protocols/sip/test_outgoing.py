@@ -293,6 +293,19 @@ def test_a_reason_in_the_bye_of_the_peer_is_told() -> None:
     assert one.ours.last(Ended).reasons == (Reason("Q.850", 16),)
 
 
+def test_a_sips_uri_is_called_over_tls_only() -> None:
+    net = Network()
+    ours = net.agent("a.example")
+    to = Uri.parse("sips:x@p.example")
+    with pytest.raises(LocalProtocolError):
+        hop = Hop(Transport.UDP, "p.example")
+        ours.agent.invite(to, from_=CALLER, now=net.now, hop=hop, body=OFFER)
+    ours.agent.invite(to, from_=CALLER, now=net.now, body=OFFER)
+    (out,) = ours.agent.data_to_send()
+    assert out.hop.transport is Transport.TLS
+    assert b"Contact: <sips:gateway@a.example:5061>" in out.data
+
+
 def test_no_call_leaves_without_an_address_of_ours() -> None:
     net = Network()
     ours = net.agent("a.example")
