@@ -159,8 +159,6 @@ def _number(g: Grammar, written: str, match: Match, follow: str) -> str:
     start, end = match.start(), match.end()
     left = " " if start and around[start - 1].isalnum() else ""
     right = " " if end < len(around) and around[end].isalnum() else ""
-    if right and around[end] in "kK" and not around[end + 1 : end + 2].isalnum():
-        right = ""
     return left + _value(g, written, follow, around, end) + right
 
 
