@@ -22,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from ipaddress import ip_network
 from pathlib import Path
@@ -182,7 +183,8 @@ class FarEnd:
             due = int((now - start) * self._load.flood)
             for _ in range(min(due - flooded, 20)):
                 for stranger in strangers:
-                    flood.sendto(bytes(172), stranger)
+                    with suppress(OSError):
+                        flood.sendto(bytes(172), stranger)
             flooded = due
             self._receive(now >= measured)
             left = start + tick * TICK_S - time.monotonic()
@@ -197,13 +199,17 @@ class FarEnd:
             packet = HEADER.pack(0x80, 0, count & 0xFFFF, count * 160 & 0xFFFFFFFF, n) + payload
             if self._srtp:
                 packet = self._srtp[n].protect(packet)
-            self._sockets[n].send(packet)
+            with suppress(OSError):  # the role ended first, or the system has no room
+                self._sockets[n].send(packet)
 
     def _receive(self, is_measured: bool) -> None:
         last, calls, sockets = self._last, self._calls, self._sockets
         for descriptor, _ in self._poller.poll(0, 4096):
             n = calls[descriptor]
-            _, ancillary, _, _ = sockets[n].recvmsg(256, 64)
+            try:
+                _, ancillary, _, _ = sockets[n].recvmsg(256, 64)
+            except OSError:
+                continue
             seconds, nanoseconds = _TIMESTAMP.unpack(ancillary[0][2])
             now = seconds % 100_000 + nanoseconds / 1e9
             if last[n] and is_measured and now > last[n]:
