@@ -15,14 +15,11 @@ from gateway.errors import StoreDown
 from gateway.model import Cause, EventKind, State
 from gateway.store.embedded import ConnectParameters
 from protocols.smpp.status import ESME_RX_T_APPN
-from protocols.sms.id_learning import IdForm
-from protocols.sms.message_ids import normal_form
-from protocols.sms.receipts import Receipt, ReceiptState
+from protocols.sms.receipts import ReceiptState
+from tests.dispatch.carrier import DELIVERED, PHONE, UNDELIVERABLE, Carrier, submitted
 from tests.dispatch.stage import Stage, stage
 
-PHONE = "12125550123"
 LONG = "Your gown is ready for pickup. " * 12
-DELIVERED, UNDELIVERABLE = ReceiptState.DELIVERED, ReceiptState.UNDELIVERABLE
 
 
 @pytest.fixture(autouse=True, params=["memory", "store"])
@@ -30,71 +27,6 @@ def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     """All holds whether segments are found in memory or, as after a restart, in the store."""
     if request.param == "store":
         monkeypatch.setattr(RecentIds, "find", lambda *_: None)
-
-
-class Carrier:
-    """Sends receipts on link 1, and keeps what it is answered."""
-
-    def __init__(self, node: Stage) -> None:
-        self.node = node
-        self.answers: list[tuple[str, int]] = []
-        self._changed = asyncio.Event()
-        node.start(node.receipts.run)
-
-    def send(
-        self,
-        message_id: str | None,
-        state: ReceiptState = DELIVERED,
-        *,
-        phone: str = PHONE,
-        error: str | None = None,
-        word: str | None = None,
-    ) -> None:
-        """A receipt arrives."""
-
-        def respond(status: int) -> None:
-            self.answers.append((message_id or "", status))
-            self._changed.set()
-
-        receipt = Receipt(message_id, state, error, None, word or state.name)
-        self.node.receipts.receipt(1, receipt, phone, respond)
-
-    async def answered(self, count: int) -> list[tuple[str, int]]:
-        """Wait for so many answers in all."""
-        async with asyncio.timeout(20):
-            while len(self.answers) < count:
-                self._changed.clear()
-                await self._changed.wait()
-        return self.answers
-
-    async def tell(self, message_id: str | None, *args: Any, **fields: Any) -> None:
-        """Send a receipt and wait for its answer."""
-        count = len(self.answers) + 1
-        self.send(message_id, *args, **fields)
-        assert (await self.answered(count))[-1] == (message_id or "", 0)
-
-    async def pass_time(self) -> None:
-        """Let the longest wait of an early receipt pass, and its try be over."""
-        early = self.node.receipts._early
-        for kept in early._by_id.values():
-            for receipt in kept.values():
-                receipt.due = 0.0
-        self.node.receipts._polled = 0.0
-        self.node.receipts._wake.set()
-        await asyncio.sleep(0)
-        await self.tell("nobody-knows", ReceiptState.ENROUTE)
-
-
-async def submitted(node: Stage, *carriers: str, **fields: Any) -> int:
-    """A message that the carrier took under these ids, one a segment."""
-    count = len(node.link.taken) + 1
-    id_ = await node.accept(**fields)
-    node.link.allow(100)
-    await node.link.has_taken(count)
-    for carrier in carriers:
-        node.link.accept(normal_form(carrier))
-    await node.settled()
-    return id_
 
 
 @pytest.mark.parametrize(
@@ -482,44 +414,3 @@ async def test_a_negative_receipt_keeps_the_rest_of_a_text_from_being_sent(
         await node.turn()
         assert len(node.link.taken) == 1
         assert await node.rows("SELECT id FROM later") == []
-
-
-# How a carrier writes its ids ------------------------------------------------------------------
-
-
-async def test_a_carriers_way_with_ids_is_learned_and_kept(database: ConnectParameters) -> None:
-    """After some receipts in decimal for ids in hexadecimal, a decimal id means nothing else."""
-    async with stage(database) as node:
-        carrier = Carrier(node)
-        for n in range(5):
-            await submitted(node, format(2600 + n, "x"))
-            await carrier.tell(str(2600 + n))
-        meant = await submitted(node, "a1b")
-        other = await submitted(node, "2587")
-        await carrier.tell("2587")
-        assert await node.states(meant) == {0: State.DELIVERED}
-        assert await node.states(other) == {0: State.SUBMITTED}
-        assert await node.rows("SELECT id_form FROM link WHERE id = 1") == [("hex",)]
-
-
-async def test_what_another_process_learned_is_taken_up(database: ConnectParameters) -> None:
-    """With the first bind, as the early receipts are."""
-    async with stage(database) as node:
-        await node.rows("UPDATE link SET id_form = 'hex' WHERE id = 1 RETURNING id")
-        await node.receipts.load(1)
-        carrier = Carrier(node)
-        meant = await submitted(node, "a1b")
-        await submitted(node, "2587")
-        await carrier.tell("2587")
-        assert await node.states(meant) == {0: State.DELIVERED}
-
-
-async def test_settings_come_before_what_is_seen(database: ConnectParameters) -> None:
-    """With a fixed form an id is read in that one way, and matches nothing else."""
-    async with stage(database) as node:
-        node.receipts._id_forms = {1: IdForm.SAME}
-        carrier = Carrier(node)
-        id_ = await submitted(node, "a1b")
-        await carrier.tell("2587")
-        assert await node.states(id_) == {0: State.SUBMITTED}
-        assert len(await node.rows("SELECT id FROM early_receipt")) == 1
