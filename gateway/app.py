@@ -348,6 +348,8 @@ class Gateway:
             changes = compare(self.settings, new)
             if self._api is not None:
                 self._api.reload_tls()
+            if self.smpp is not None:
+                self.smpp.reload_certificates()
             await self._network.load(self._database, new)
             self._acceptance.routing = self._network.routing
             self.settings = replace(self.settings, links=new.links, routes=new.routes)

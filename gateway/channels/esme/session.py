@@ -29,6 +29,7 @@ from protocols.smpp import (
 from protocols.smpp import status as s
 from protocols.smpp.connection import SmppConnection
 from protocols.smpp.events import Requested
+from protocols.smpp.states import BOUND_STATE
 
 log = logging.getLogger(__name__)
 
@@ -132,6 +133,7 @@ class EsmeSession:
         self._order: deque[Entry] = deque()
         self._answered: deque[Entry] = deque(maxlen=REMEMBERED)
         self._is_unbound = False
+        self._parting = ""
         self._is_settling = False
         self._clock = asyncio.get_running_loop().time
         connection.on_events = self._on_events
@@ -177,11 +179,16 @@ class EsmeSession:
             else:
                 session.respond(entry.message, entry.status or 0, entry.message_id)
             answered.append(entry)
+        if self._parting and not order:
+            self._unbind()
         self.connection.flush()
 
     def _submitted(self, message: Message) -> None:
         entry = Entry(self, message)
         self._order.append(entry)
+        if self._parting:
+            entry.settle(s.ESME_RSYSERR)
+            return
         earlier = self._copies.find(self.esme.id, message, self._clock())
         if earlier is None:
             self._desk.take(self.esme, message, entry)
@@ -219,15 +226,15 @@ class EsmeSession:
         self._on_closed(self)
 
     def part(self, reason: str) -> None:
-        """End the bind in good order."""
-        state = self._session.state
-        try:
+        """End the bind in good order, as soon as what it brought is answered."""
+        self._parting = reason
+        if not self._order:
+            self._unbind()
+            self.connection.flush()
+
+    def _unbind(self) -> None:
+        if self._session.state in BOUND_STATE.values():
             self._session.unbind(self._clock())
-        except Exception:
-            log.debug("a session that is %s is closed: %s", state.value, reason)
-            self.connection.close(reason)
-            return
-        self.connection.flush()
 
 
 def _digest(message: Message) -> bytes:

@@ -211,7 +211,11 @@ async def test_what_is_no_smpp_is_hung_up_on(stage: EsmeStage) -> None:
 async def test_the_gateway_unbinds_when_it_stops(stage: EsmeStage) -> None:
     """In good order, and forgets the binds."""
     async with stage.esme() as esme:
+        for _ in range(20):
+            esme.post("+12125550105", "Your gown is ready.")
+        assert (await esme.send("+12125550105")).status == s.ESME_ROK
         assert stage.gateway.smpp is not None
         await stage.gateway.smpp.stop(asyncio.get_running_loop().time() + 5)
-        assert (await esme.ended()).reason == "the peer unbound"
+        ending = await esme.ended()
+        assert (ending.reason, ending.unanswered) == ("the peer unbound", [])
         assert await no_binds(stage)
