@@ -15,7 +15,7 @@ from aiohttp import web
 
 from gateway.api.auth import Caller, identify
 from gateway.api.context import ApiContext
-from gateway.api.problems import no_such, problem
+from gateway.api.problems import no_such, nowhere, problem
 from gateway.errors import Refusal, StoreDown
 from gateway.ids import read
 from gateway.observe.logs import trace
@@ -32,7 +32,8 @@ _encode = msgspec.json.Encoder().encode
 class Endpoint:
     """One method of one path.
 
-    `body`, `query` and `answer` are the structs that describe it to the outside.
+    `body`, `query` and `answer` are the structs that describe it to the outside. `is_admin`: for a
+    shop's key there is nothing at this path.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -44,6 +45,7 @@ class Endpoint:
     answer: Any = None
     status: int = 200
     problems: tuple[str, ...] = ()
+    is_admin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +69,14 @@ def bind(context: ApiContext, endpoint: Endpoint | OpenEndpoint) -> Any:
     """
     requested = context.metrics.requested
     if isinstance(endpoint, Endpoint):
-        keyed = endpoint.handler
+        keyed, is_admin = endpoint.handler, endpoint.is_admin
 
         async def handle(request: web.Request) -> web.Response:
             try:
-                response = await keyed(context, identify(context, request), request)
+                caller = identify(context, request)
+                if is_admin and caller.shop is not None:
+                    raise nowhere()
+                response = await keyed(context, caller, request)
             except Exception as error:
                 response = answer_error(error)
             requested(response.status)

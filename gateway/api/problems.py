@@ -94,6 +94,12 @@ def invalid(faults: list[Fault]) -> Refusal:
     return Refusal("invalid-request", detail, tuple(faults))
 
 
+def nowhere() -> Refusal:
+    """The refusal of a path that there is not, at least for who asks."""
+    hint = "GET /openapi.json lists every path"
+    return Refusal("not-found", "There is nothing at this path.", hint=hint)
+
+
 def no_such(what: str, field: str, hint: str = "") -> Refusal:
     """The refusal that does not tell what is another shop's from what is not there."""
     return Refusal("not-found", f"There is no such {what}.", (Fault(field, "is not known", hint),))

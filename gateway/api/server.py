@@ -17,7 +17,7 @@ from gateway.api import batch, lookups, messages, openapi, ops, queues, reload, 
 from gateway.api.context import ApiContext
 from gateway.api.endpoints import Endpoint, OpenEndpoint, bind
 from gateway.api.express import Hall
-from gateway.api.problems import problem
+from gateway.api.problems import nowhere, problem
 from gateway.errors import GatewayError, Refusal
 
 log = logging.getLogger(__name__)
@@ -98,8 +98,7 @@ def _wrong_method(methods: set[str]) -> Any:
 
 
 async def _nowhere(_request: web.Request) -> web.Response:
-    hint = "GET /openapi.json lists every path"
-    return problem(Refusal("not-found", "There is nothing at this path.", hint=hint))
+    return problem(nowhere())
 
 
 class _Connection(web.RequestHandler):

@@ -18,7 +18,13 @@ BODIES = {
     "/v1/messages/preview": SEND,
     "/v1/messages/batch": {"messages": [SEND]},
 }
-ALL = pytest.mark.parametrize("endpoint", KEYED, ids=lambda e: f"{e.method} {e.path}")
+SHOPS = tuple(endpoint for endpoint in KEYED if not endpoint.is_admin)
+ADMINS = tuple(endpoint for endpoint in KEYED if endpoint.is_admin)
+
+
+def over(*endpoints: Endpoint) -> pytest.MarkDecorator:
+    """A test for each of these endpoints."""
+    return pytest.mark.parametrize("endpoint", endpoints, ids=lambda e: f"{e.method} {e.path}")
 
 
 def path_of(endpoint: Endpoint, id_: int) -> str:
@@ -34,7 +40,7 @@ def body_of(endpoint: Endpoint, **more: str) -> object:
     return {"messages": [SEND | more]} if "messages" in body else body | more
 
 
-@ALL
+@over(*KEYED)
 @pytest.mark.parametrize("key", [None, REVOKED_KEY])
 async def test_without_a_valid_key_there_is_nothing(
     stored_api: Api, endpoint: Endpoint, key: str | None
@@ -48,7 +54,7 @@ async def test_without_a_valid_key_there_is_nothing(
     assert await stored_api.context.database.fetch("SELECT FROM status") == []
 
 
-@ALL
+@over(*SHOPS)
 @pytest.mark.parametrize(("key", "own", "others"), [(SHOP_KEY, 1, 2), (OTHER_KEY, 2, 1)])
 async def test_a_shops_own_things_are_there(
     stored_api: Api, endpoint: Endpoint, key: str, own: int, others: int
@@ -61,7 +67,7 @@ async def test_a_shops_own_things_are_there(
     assert show("msg", MESSAGES[others]) not in str(told)
 
 
-@ALL
+@over(*SHOPS)
 async def test_another_shops_things_are_not_there(stored_api: Api, endpoint: Endpoint) -> None:
     """What is another's is not found, in the very words for what does not exist."""
     answers = []
@@ -83,10 +89,22 @@ async def test_another_shops_things_are_not_there(stored_api: Api, endpoint: End
     assert SECRETS[2] not in text
 
 
-@ALL
+@over(*SHOPS)
 async def test_an_admin_reaches_every_shop(stored_api: Api, endpoint: Endpoint) -> None:
     """With the admin key each shop's things are there."""
     path = path_of(endpoint, MESSAGES[2])
     body = body_of(endpoint, shop="other")
     status, _, _ = await stored_api.call(endpoint.method, path, body, key=ADMIN_KEY)
     assert status == endpoint.status
+
+
+@over(*ADMINS)
+async def test_to_a_shop_there_is_nothing_that_is_the_operators(
+    stored_api: Api, endpoint: Endpoint
+) -> None:
+    """In the very words for a path that there is not."""
+    path = path_of(endpoint, MESSAGES[1])
+    answer = await stored_api.call(endpoint.method, path, body_of(endpoint))
+    nothing = await stored_api.call("GET", "/v1/nothing")
+    assert answer[:2] == nothing[:2]
+    assert answer[0] == 404
