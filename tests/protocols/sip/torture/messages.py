@@ -92,7 +92,7 @@ INTMETH: Final = (
     f'To: "BEL:\\\x07 NUL:\\\x00 DEL:\\\x7f" <{ODD_URI}>\r\n'
     "From: token1~` token2'+_ token3*%!.- <sip:mundane@example.com>;"
     "fromParam''~+*_!.-%=\"\u0440\u0430\u0431\u043e\u0442\u0430\";tag=_token~1'+`*%!-.\r\n"
-    'Call-ID: intmeth.word%ZK-!.*_+\'@word`~)(><:\\/"][?}{\r\n'
+    "Call-ID: intmeth.word%ZK-!.*_+'@word`~)(><:\\/\"][?}{\r\n"
     f"CSeq: 139122385 {ODD_METHOD}\r\nMax-Forwards: 255\r\n"
     "extensionHeader-!.%*+_`'~: \ufeff\u5927\u505c\u96fb\r\nContent-Length: 0\r\n\r\n"
 ).encode()
@@ -100,12 +100,15 @@ INTMETH: Final = (
 LONGREQ: Final = head(
     INVITE,
     *(f"Via: SIP/2.0/TCP host{i}.example.com;branch=z9hG4bKlong{i}" for i in range(34)),
-    'Contact: <sip:amazinglylongcallername@host5.example.net>;' + "unknown" * 30 + "=value",
+    "Contact: <sip:amazinglylongcallername@host5.example.net>;" + "unknown" * 30 + "=value",
     "Unknown-" + "long" * 30 + "-Name: unknown-" + "long" * 60 + "-value; unknown",
     TYPE,
     to='"I have a user name of extreme proportion" '
-    "<sip:user@example.com:6000;unknownparam1=very" + "long" * 30 + "value;longparam"
-    + "name" * 30 + "=shortvalue>",
+    "<sip:user@example.com:6000;unknownparam1=very"
+    + "long" * 30
+    + "value;longparam"
+    + "name" * 30
+    + "=shortvalue>",
     from_="sip:" + "amazinglylongcallername" * 6 + "@example.net;tag=12" + "9820394" * 20,
     call_id="longreq.one" + "really" * 30 + "longcallid",
     body=SDP,
@@ -121,9 +124,7 @@ OK: Final = "SIP/2.0 200 OK"
 
 
 def response(start: str, *lines: str, cseq: str = "9 INVITE", via: str = "") -> bytes:
-    return head(
-        start, *lines, cseq=cseq, to="<sip:user@example.com>;tag=2229", via=via or VIA
-    )
+    return head(start, *lines, cseq=cseq, to="<sip:user@example.com>;tag=2229", via=via or VIA)
 
 
 VIA: Final = "SIP/2.0/UDP 192.0.2.198;branch=z9hG4bK1324923"
