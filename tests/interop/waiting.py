@@ -48,5 +48,5 @@ class Seen(list[T]):
                 if len(found) >= count:
                     return found[:count]
                 if not self._changed.wait(deadline - time.monotonic()):
-                    recent = "\n".join(str(one)[:500] for one in self[-12:])
-                    raise AssertionError(f"not within {DEADLINE_S:g} s: {what}; last came\n{recent}")
+                    last = "\n".join(str(one)[:500] for one in self[-12:])
+                    raise AssertionError(f"not within {DEADLINE_S:g} s: {what}; last came\n{last}")

@@ -2,12 +2,13 @@
 // output is what happened. What it tells of a PDU is what node-smpp itself decoded.
 //
 //   {"do": "listen", "ref": 1, "accounts": {"acme": "secret"}, "tls": {"key": FILE, "cert": FILE}}
-//   {"do": "connect", "ref": 2, "port": 2775, "tls": {"ca": FILE}}
+//   {"do": "connect", "ref": 2, "port": 2775, "tls": {"ca": FILE}, "carrier": true}
 //   {"do": "send", "ref": 3, "session": "s1", "command": "submit_sm", "fields": {…}}
 //   {"do": "refuse", "ref": 4, "command": "submit_sm", "statuses": [88, 88]}
 //   {"do": "close", "ref": 5, "session": "s1"}
 //
 // Every command is answered {"ref": …, …}; a `send` when its response has come. {"hex": "…"} is a buffer.
+// A carrier gives an id to each deliver_sm that it takes.
 
 'use strict';
 
@@ -56,7 +57,8 @@ function answer(session, pdu, accounts) {
     }
     return session.send(pdu.response({ system_id: 'node' }));
   }
-  if (['submit_sm', 'data_sm', 'submit_multi'].includes(pdu.command)) {
+  const isMessage = ['submit_sm', 'data_sm', 'submit_multi'].includes(pdu.command);
+  if (isMessage || (pdu.command === 'deliver_sm' && session.isCarrier)) {
     messageCount += 1;
     const message_id = 'node-' + messageCount;
     tell({ event: 'taken', session: session.label, message_id, sequence: pdu.sequence_number });
@@ -113,6 +115,7 @@ const does = {
       once({ session: label, tls: protocol });
     });
     const label = adopt(session, null);
+    session.isCarrier = command.carrier;
     session.on('error', (error) => once({ error: String(error) }));
   },
   send: (command) => {

@@ -12,6 +12,7 @@ from gateway.store.esmes import EsmeOptions
 from tests.channels.certificates import Authority
 from tests.interop.smpp.node import Node, node_peer
 from tests.interop.smpp.site import Account, Site, serving
+from tests.interop.smpp.smsc import Smsc
 
 PASSWORD = "secret"
 HOST = "localhost"
@@ -46,27 +47,26 @@ def certificate(authority: Authority) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def smsc(
     folder: Path, certificate: dict[str, Path], versions: dict[str, str]
-) -> Iterator[tuple[Node, int, int]]:
-    """node-smpp as the carrier that we bind to; its ports, plain and TLS."""
+) -> Iterator[Smsc]:
+    """node-smpp as the carrier that we bind to, plain and over TLS."""
     with node_peer(folder / "node-smsc.log") as node:
         versions["node-smpp"] = node.version
         accounts = dict.fromkeys((*_SMSC, "node-tls", "node-wrong"), PASSWORD)
-        yield node, node.listen(accounts), node.listen(accounts, certificate)
+        yield Smsc(node, node.listen(accounts), node.listen(accounts, certificate))
 
 
 @pytest.fixture(scope="session")
 def site(
-    smsc: tuple[Node, int, int], authority: Authority, certificate: dict[str, Path]
+    smsc: Smsc, authority: Authority, certificate: dict[str, Path]
 ) -> Iterator[Site]:
     """The gateway."""
-    _, plain, secure = smsc
-    dialled = _QUICK | {"host": "127.0.0.1", "port": plain, "password": PASSWORD}
+    dialled = _QUICK | {"host": "127.0.0.1", "port": smsc.port, "password": PASSWORD}
     links = {name: dialled | {"system_id": name} for name in _SMSC}
     links["node-pair"]["bind"] = "pair"
     links["node-sar"]["long_texts"] = "sar"
     links["node-payload"]["long_texts"] = "payload"
     links["node-tls"] = dialled | {
-        "system_id": "node-tls", "host": HOST, "port": secure, "tls": True,
+        "system_id": "node-tls", "host": HOST, "port": smsc.tls_port, "tls": True,
         "tls_ca": str(authority.file),
     }  # fmt: skip
     links["node-wrong"] = dialled | {"system_id": "node-wrong", "password": "mistaken"[:8]}
@@ -90,3 +90,10 @@ def site(
     }
     with serving(links, shops, accounts, smpp) as site:
         yield site
+
+
+@pytest.fixture(scope="session")
+def node(folder: Path) -> Iterator[Node]:
+    """node-smpp as who binds to us."""
+    with node_peer(folder / "node-esme.log") as node:
+        yield node

@@ -104,10 +104,14 @@ class Node:
         files = {key: str(path) for key, path in (tls or {}).items()}
         return int(self.ask(do="listen", accounts=dict(accounts), tls=files or None)["port"])
 
-    def connect(self, port: int, tls: Mapping[str, Path] | None = None) -> Session:
-        """Open a session to us. With `tls` (`ca`: whom it trusts) over TLS."""
+    def connect(
+        self, port: int, tls: Mapping[str, Path] | None = None, *, is_carrier: bool = False
+    ) -> Session:
+        """Open a session to us. With `tls` (`ca`: whom it trusts) over TLS. A carrier gives ids to
+        the texts that it takes. Raises Refused."""
         files = None if tls is None else {key: str(path) for key, path in tls.items()}
-        return Session(self, self.ask(do="connect", port=port, tls=files)["session"])
+        told = self.ask(do="connect", port=port, tls=files, carrier=is_carrier)
+        return Session(self, told["session"])
 
     def bind(
         self,
@@ -116,9 +120,11 @@ class Node:
         password: str,
         kind: str = "transceiver",
         tls: Mapping[str, Path] | None = None,
+        *,
+        is_carrier: bool = False,
     ) -> Session:
         """A session that is bound to us. Raises AssertionError when it is refused."""
-        session = self.connect(port, tls)
+        session = self.connect(port, tls, is_carrier=is_carrier)
         told = session.send(f"bind_{kind}", system_id=system_id, password=password)
         assert told["command_status"] == 0, told
         return session

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
@@ -11,66 +10,26 @@ from protocols.smpp.status import ESME_RTHROTTLED
 from tests.interop.matrix import covers
 from tests.interop.smpp import suite as case
 from tests.interop.smpp import texts
-from tests.interop.smpp.node import (
-    Node,
-    Session,
-    Told,
-    parts_of,
-    text_of,
-    udh_parts,
-    whole,
-)
+from tests.interop.smpp.node import Told, parts_of, text_of, udh_parts, whole
 from tests.interop.smpp.site import PHONE, Site
+from tests.interop.smpp.smsc import Smsc, from_phone, receipt
 from tests.interop.smpp.suite import NODE_SMSC
 from tests.interop.waiting import eventually
 
 SHOP = "sample"
-RECEIPT = 4
-SMSC = tuple[Node, int, int]
 
 
-def link_session(smsc: SMSC, link: str, kind: str = "transceiver") -> Session:
-    """The session that the gateway's link has now."""
-    return smsc[0].bound(link, kind)
-
-
-def sent(site: Site, smsc: SMSC, link: str, text: str, count: int = 1) -> tuple[str, list[Told]]:
-    """Send a text by a link: its id, and the PDUs that node-smpp decoded. Each text is new."""
-    after = len(smsc[0].events)
-    id_ = site.send(SHOP, link, text)
-    source = site.numbers[SHOP, link].removeprefix("+")
-    found = smsc[0].events.until(
-        lambda each: (
-            each.get("event") == "pdu"
-            and each["pdu"]["command"] == "submit_sm"
-            and each["pdu"]["source_addr"] == source
-        ),
-        f"{count} submit_sm from {link}",
-        after=after,
-        count=count,
-    )
-    return id_, [each["pdu"] for each in found]
-
-
-def receipt(message_id: str, stat: str, state: int, error: int = 0) -> dict[str, Any]:
-    """Fields of a receipt's deliver_sm, which is esm_class 4 with a text and parameters."""
-    text = (
-        f"id:{message_id} sub:001 dlvrd:{int(state == 2):03} submit date:3001010900 "
-        f"done date:3001010901 stat:{stat} err:{error:03} text:Your gown"
-    )
-    return {
-        "esm_class": RECEIPT,
-        "data_coding": 0,
-        "short_message": text,
-        "receipted_message_id": message_id,
-        "message_state": state,
-    }
+def sent(site: Site, smsc: Smsc, link: str, text: str, count: int = 1) -> tuple[str, list[Told]]:
+    """Send a text by a link: its id, and the PDUs that node-smpp decoded."""
+    with smsc.arriving(site.numbers[SHOP, link], count) as pdus:
+        id_ = site.send(SHOP, link, text)
+    return id_, pdus
 
 
 @covers(NODE_SMSC, case.BIND_TRX)
-def test_binds_as_transceiver(site: Site, smsc: SMSC) -> None:
+def test_binds_as_transceiver(site: Site, smsc: Smsc) -> None:
     """node-smpp sees one bind_transceiver of interface version 3.4 with the account's name."""
-    session = link_session(smsc, "node")
+    session = smsc.session("node")
     (bind,) = session.seen("bind_transceiver")
     assert (bind["system_id"], bind["password"], bind["interface_version"]) == (
         "node", "secret", 0x34,
@@ -79,59 +38,54 @@ def test_binds_as_transceiver(site: Site, smsc: SMSC) -> None:
 
 
 @covers(NODE_SMSC, case.BIND_TX, case.BIND_RX)
-def test_binds_as_a_pair(site: Site, smsc: SMSC) -> None:
+def test_binds_as_a_pair(site: Site, smsc: Smsc) -> None:
     """Texts leave by the transmitter, and receipts come by the receiver."""
-    sending = link_session(smsc, "node-pair", "transmitter")
-    receiving = link_session(smsc, "node-pair", "receiver")
+    sending = smsc.session("node-pair", "transmitter")
+    receiving = smsc.session("node-pair", "receiver")
     id_, (pdu,) = sent(site, smsc, "node-pair", texts.unique("By two sessions."))
     assert sending.seen("submit_sm") == [pdu]
-    message_id = smsc[0].taken(sending, pdu)
+    message_id = smsc.node.taken(sending, pdu)
     told = receiving.send("deliver_sm", **receipt(message_id, "DELIVRD", 2))
     assert told["command_status"] == 0
     site.until_status(SHOP, id_, "delivered")
 
 
 @covers(NODE_SMSC, case.WRONG_PASSWORD)
-def test_a_refused_bind_is_shown(site: Site, smsc: SMSC) -> None:
+def test_a_refused_bind_is_shown(site: Site, smsc: Smsc) -> None:
     """node-smpp refuses the bind of a wrong password; operators read its words, and the link
     tries again."""
-    link_session(smsc, "node-wrong")
+    smsc.session("node-wrong")
 
     def look() -> bool:
         (bind,) = json.loads(site.command("link", "show", "node-wrong", "--json"))["binds"]
         return bind["state"] != "up" and "ESME_RBINDFAIL" in (bind["error"] or "")
 
     eventually(look, "the link says why it is down")
-    binds = [each for each in smsc[0].events if each.get("pdu", {}).get("system_id") == "node-wrong"]
-    smsc[0].events.until(
-        lambda each: each.get("pdu", {}).get("system_id") == "node-wrong",
-        "it tries again",
-        count=len(binds) + 1,
-    )
+    smsc.node.bound("node-wrong", after=len(smsc.node.events))  # it tries again
 
 
 @covers(NODE_SMSC, case.TLS)
-def test_texts_over_tls(site: Site, smsc: SMSC) -> None:
+def test_texts_over_tls(site: Site, smsc: Smsc) -> None:
     """The link verifies node-smpp's certificate, and texts go through."""
     _, (pdu,) = sent(site, smsc, "node-tls", text := texts.unique("Safely."))
     assert text_of(pdu) == text
-    link_session(smsc, "node-tls")
+    smsc.session("node-tls")
 
 
 @covers(NODE_SMSC, case.MT)
-def test_a_short_text(site: Site, smsc: SMSC) -> None:
+def test_a_short_text(site: Site, smsc: Smsc) -> None:
     """node-smpp decodes the very text, its characters of the extension table included."""
     id_, (pdu,) = sent(site, smsc, "node", text := texts.unique(texts.SHORT))
     assert (text_of(pdu), pdu["data_coding"]) == (text, 0)
     assert pdu["destination_addr"] == PHONE.removeprefix("+")
     assert (pdu["dest_addr_ton"], pdu["dest_addr_npi"], pdu["registered_delivery"]) == (1, 1, 1)
-    message_id = smsc[0].taken(link_session(smsc, "node"), pdu)
+    message_id = smsc.node.taken(smsc.session("node"), pdu)
     found = site.until_status(SHOP, id_, "submitted")
     assert found["parts"][0]["carrier_id"] == message_id
 
 
 @covers(NODE_SMSC, case.MT_GSM)
-def test_a_long_text(site: Site, smsc: SMSC) -> None:
+def test_a_long_text(site: Site, smsc: Smsc) -> None:
     """node-smpp reads the header of each part, and the parts make the very text."""
     text = texts.unique(texts.LONG)
     _, pdus = sent(site, smsc, "node", text, 3)
@@ -140,7 +94,7 @@ def test_a_long_text(site: Site, smsc: SMSC) -> None:
 
 
 @covers(NODE_SMSC, case.MT_EMOJI)
-def test_a_long_text_with_emoji(site: Site, smsc: SMSC) -> None:
+def test_a_long_text_with_emoji(site: Site, smsc: Smsc) -> None:
     """Each part is whole by itself in UCS-2, and the parts make the very text."""
     text = texts.unique(texts.EMOJI)
     _, pdus = sent(site, smsc, "node", text, 4)
@@ -151,7 +105,7 @@ def test_a_long_text_with_emoji(site: Site, smsc: SMSC) -> None:
 
 
 @covers(NODE_SMSC, case.MT_SAR)
-def test_a_long_text_by_sar(site: Site, smsc: SMSC) -> None:
+def test_a_long_text_by_sar(site: Site, smsc: Smsc) -> None:
     """node-smpp reads number and total from sar_* parameters; there is no header."""
     text = texts.unique(texts.LONG)
     _, pdus = sent(site, smsc, "node-sar", text, 3)
@@ -160,7 +114,7 @@ def test_a_long_text_by_sar(site: Site, smsc: SMSC) -> None:
 
 
 @covers(NODE_SMSC, case.MT_PAYLOAD)
-def test_a_long_text_in_one_payload(site: Site, smsc: SMSC) -> None:
+def test_a_long_text_in_one_payload(site: Site, smsc: Smsc) -> None:
     """node-smpp gets a long text, and one with emoji, whole in message_payload."""
     for long in (texts.LONG, texts.EMOJI):
         _, (pdu,) = sent(site, smsc, "node-payload", text := texts.unique(long))
@@ -170,79 +124,72 @@ def test_a_long_text_in_one_payload(site: Site, smsc: SMSC) -> None:
 
 @pytest.mark.parametrize("coding", [0, 1, 3, 8], ids=["default", "ia5", "latin1", "ucs2"])
 @covers(NODE_SMSC, case.MO)
-def test_a_text_from_a_phone(site: Site, smsc: SMSC, coding: int) -> None:
+def test_a_text_from_a_phone(site: Site, smsc: Smsc, coding: int) -> None:
     """What node-smpp encodes by itself, in each of its alphabets, reaches the shop unharmed."""
     answer = texts.ANSWER if coding != 3 else texts.ANSWER.replace("\u20ac", "\u00a3")
     text = texts.unique(answer)
-    told = link_session(smsc, "node").send(
+    told = smsc.session("node").send(
         "deliver_sm",
-        source_addr_ton=1, source_addr_npi=1, source_addr="12125550100",
-        dest_addr_ton=1, dest_addr_npi=1, destination_addr=site.numbers[SHOP, "node"][1:],
-        data_coding=coding, short_message=text,
-    )  # fmt: skip
+        **from_phone(site.numbers[SHOP, "node"]), data_coding=coding, short_message=text
+    )
     assert told["command_status"] == 0
     reply = site.until_reply(SHOP, lambda each: each["text"] == text)
     assert (reply["from"], reply["to"]) == (PHONE, site.numbers[SHOP, "node"])
 
 
-def phone_fields(site: Site, link: str = "node") -> dict[str, Any]:
-    """Addresses of a text from a phone."""
-    return {
-        "source_addr_ton": 1, "source_addr_npi": 1, "source_addr": "12125550100",
-        "dest_addr_ton": 1, "dest_addr_npi": 1,
-        "destination_addr": site.numbers[SHOP, link].removeprefix("+"),
-    }  # fmt: skip
-
-
 @pytest.mark.parametrize("order", ["in order", "last first"])
 @covers(NODE_SMSC, case.MO_UDH)
-def test_a_long_text_from_a_phone(site: Site, smsc: SMSC, order: str) -> None:
+def test_a_long_text_from_a_phone(site: Site, smsc: Smsc, order: str) -> None:
     """Parts that node-smpp makes with headers become one text, in whatever order they come."""
-    session = link_session(smsc, "node")
+    session = smsc.session("node")
     for text, size, coding in (
         (texts.unique(texts.LONG), 140, 0),
         (texts.unique(texts.EMOJI), 60, 8),
     ):
         parts = udh_parts(text, size, coding, reference=len(order) + coding)
         for part in parts if order == "in order" else reversed(parts):
-            told = session.send("deliver_sm", **phone_fields(site), **part)
+            told = session.send("deliver_sm", **from_phone(site.numbers[SHOP, "node"]), **part)
             assert told["command_status"] == 0
         reply = site.until_reply(SHOP, lambda each, text=text: each["text"] == text)
         assert reply["segments"] == len(parts)
 
 
 @covers(NODE_SMSC, case.MO_SAR)
-def test_a_long_text_from_a_phone_by_sar(site: Site, smsc: SMSC) -> None:
+def test_a_long_text_from_a_phone_by_sar(site: Site, smsc: Smsc) -> None:
     """The same with sar_* parameters."""
     text = texts.unique(texts.LONG)
     cut = [text[at : at + 150] for at in range(0, len(text), 150)]
     for number, part in enumerate(cut, 1):
-        told = link_session(smsc, "node").send(
-            "deliver_sm", **phone_fields(site), data_coding=0, short_message=part,
-            sar_msg_ref_num=4711, sar_total_segments=len(cut), sar_segment_seqnum=number,
+        told = smsc.session("node").send(
+            "deliver_sm", **from_phone(site.numbers[SHOP, "node"]),
+            data_coding=0, short_message=part, sar_msg_ref_num=4711,
+            sar_total_segments=len(cut), sar_segment_seqnum=number,
         )  # fmt: skip
         assert told["command_status"] == 0
     site.until_reply(SHOP, lambda each: each["text"] == text)
 
 
 @covers(NODE_SMSC, case.MO_PAYLOAD)
-def test_a_long_text_from_a_phone_in_one_payload(site: Site, smsc: SMSC) -> None:
+def test_a_long_text_from_a_phone_in_one_payload(site: Site, smsc: Smsc) -> None:
     """The same in message_payload."""
     for long, coding in ((texts.LONG, 0), (texts.EMOJI, 8)):
         text = texts.unique(long)
-        told = link_session(smsc, "node").send(
-            "deliver_sm", **phone_fields(site), data_coding=coding, message_payload=text
+        told = smsc.session("node").send(
+            "deliver_sm",
+            **from_phone(site.numbers[SHOP, "node"]),
+            data_coding=coding,
+            message_payload=text,
         )
         assert told["command_status"] == 0
         site.until_reply(SHOP, lambda each, text=text: each["text"] == text)
 
 
 @covers(NODE_SMSC, case.DATA_SM)
-def test_a_text_by_data_sm(site: Site, smsc: SMSC) -> None:
+def test_a_text_by_data_sm(site: Site, smsc: Smsc) -> None:
     """node-smpp's data_sm is answered by data_sm_resp, and its text reaches the shop."""
     text = texts.unique(texts.ANSWER)
-    told = link_session(smsc, "node").send(
-        "data_sm", **phone_fields(site), data_coding=0, message_payload=text
+    told = smsc.session("node").send(
+        "data_sm", **from_phone(site.numbers[SHOP, "node"]), data_coding=0, message_payload=text
     )
     assert (told["command"], told["command_status"]) == ("data_sm_resp", 0)
     site.until_reply(SHOP, lambda each: each["text"] == text)
@@ -257,12 +204,12 @@ def test_a_text_by_data_sm(site: Site, smsc: SMSC) -> None:
     ],
 )
 def test_receipts(
-    site: Site, smsc: SMSC, stat: str, state: int, error: int, status: str
+    site: Site, smsc: Smsc, stat: str, state: int, error: int, status: str
 ) -> None:
     """node-smpp's receipt finds its message, and is answered only with ESME_ROK."""
     id_, (pdu,) = sent(site, smsc, "node", texts.unique("What becomes of it?"))
-    session = link_session(smsc, "node")
-    message_id = smsc[0].taken(session, pdu)
+    session = smsc.session("node")
+    message_id = smsc.node.taken(session, pdu)
     told = session.send("deliver_sm", **receipt(message_id, stat, state, error))
     assert told["command_status"] == 0
     found = site.until_status(SHOP, id_, status)
@@ -270,9 +217,9 @@ def test_receipts(
 
 
 @covers(NODE_SMSC, case.THROTTLED)
-def test_throttling(site: Site, smsc: SMSC) -> None:
+def test_throttling(site: Site, smsc: Smsc) -> None:
     """Twice refused for the load, a text is sent a third time after pauses, the same each time."""
-    smsc[0].refuse("submit_sm", ESME_RTHROTTLED, ESME_RTHROTTLED)
+    smsc.node.refuse("submit_sm", ESME_RTHROTTLED, ESME_RTHROTTLED)
     text = texts.unique("Slowly, please.")
     id_, pdus = sent(site, smsc, "node", text, 3)
     assert [text_of(pdu) for pdu in pdus] == [text] * 3
@@ -282,20 +229,20 @@ def test_throttling(site: Site, smsc: SMSC) -> None:
 
 
 @covers(NODE_SMSC, case.ENQUIRE_BY_US, case.ENQUIRE_BY_PEER)
-def test_enquire_link(site: Site, smsc: SMSC) -> None:
+def test_enquire_link(site: Site, smsc: Smsc) -> None:
     """A quiet session is asked by us, and answers when it is asked."""
-    session = link_session(smsc, "node")
+    session = smsc.session("node")
     session.until("enquire_link", count=2)
     told = session.send("enquire_link")
     assert (told["command"], told["command_status"]) == ("enquire_link_resp", 0)
 
 
 @covers(NODE_SMSC, case.UNBIND_BY_US, case.UNBIND_BY_PEER)
-def test_unbind(site: Site, smsc: SMSC) -> None:
+def test_unbind(site: Site, smsc: Smsc) -> None:
     """Told to rest, a link unbinds; started again it binds, and answers node-smpp's own unbind and
     binds anew."""
-    node = smsc[0]
-    session = link_session(smsc, "node-rest")
+    node = smsc.node
+    session = smsc.session("node-rest")
     site.command("link", "stop", "node-rest")
     session.until("unbind")
     session.until_closed()

@@ -14,8 +14,8 @@ LONG = (
 EMOJI = (
     "Congratulations \U0001f470\U0001f3fd\u200d\u2640\ufe0f! Your dress \U0001f457 arrived, and it "
     "looks wonderful \u2728\U0001f60d. Come by for a fitting whenever you like, we have champagne "
-    "\U0001f942 and cake \U0001f370 for you and your bridesmaids \U0001f46d\U0001f46d. Your team of "
-    "Sample Bridal \u2764\ufe0f"
+    "\U0001f942 and cake \U0001f370 for you and your bridesmaids \U0001f46d\U0001f46d. Your team "
+    "of Sample Bridal \u2764\ufe0f"
 )
 ANSWER = "Thanks, I'll come @ 5 \u00e0 pi\u00f9 tardi, bringing 20\u20ac & [shoes]"
 
