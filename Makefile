@@ -5,14 +5,14 @@ PYTHON ?=
 WORKERS ?= 2
 ROUNDS ?= 100
 BIN := $(VENV)/bin
-SOURCES := gateway protocols config $(wildcard tts)
+SOURCES := gateway protocols config tts speech
 
 # The caller's Python settings must not reach into this environment.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
 export PYTHONUTF8 = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench crash clean
+.PHONY: help install demo test lint bench crash speech clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ bench: $(VENV)/.developing ## Measure speed on this machine
 crash: $(VENV)/.developing ## Repeat the crash tests, ROUNDS=100 times each
 	CRASH_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -m crash $(ARGS)
 
+speech: $(VENV)/.listening ## Check that callers would understand what is said
+	$(BIN)/python -m speech $(ARGS)
+
 clean: ## Remove .venv and everything that the other targets made
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -rf .import_linter_cache
@@ -53,4 +56,9 @@ $(VENV)/.installed: pyproject.toml
 $(VENV)/.developing: $(VENV)/.installed
 	@echo "Installing the tools for tests and checks"
 	$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+$(VENV)/.listening: $(VENV)/.developing
+	@echo "Installing an offline recogniser"
+	$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev,speech]'
 	@touch $@

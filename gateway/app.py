@@ -23,8 +23,8 @@ from config.places import Places
 from config.settings import Settings
 from gateway.api.context import ApiContext
 from gateway.api.server import ApiServer
-from gateway.channels.esme.server import SmppServer
 from gateway.channels.checks import link_breaches
+from gateway.channels.esme.server import SmppServer
 from gateway.channels.linkset import Dispatch, LinkSet
 from gateway.channels.states import LinkStates
 from gateway.dispatch.acceptance import Acceptance
