@@ -19,7 +19,7 @@ from gateway.channels.esme.accounts import Accounts
 from gateway.channels.esme.checks import PasswordChecks
 from gateway.channels.esme.guard import AddressGuard
 from gateway.errors import StoreDown
-from gateway.store.database import Database
+from gateway.store.database import HotConnection
 from gateway.store.esmes import Esme
 from gateway.store.nodes import Node
 from gateway.store.queries import load
@@ -109,7 +109,7 @@ class Admission:
         accounts: Accounts,
         guard: AddressGuard,
         checks: PasswordChecks,
-        database: Database,
+        connection: HotConnection,
         node: Node,
         accepted: Callable[[str], AcceptedLink | None],
         on_shop: ShopBound,
@@ -119,7 +119,7 @@ class Admission:
         self._accounts = accounts
         self._guard = guard
         self._checks = checks
-        self._database = database
+        self._connection = connection
         self._node = node
         self._accepted = accepted
         self._on_shop = on_shop
@@ -157,7 +157,9 @@ class Admission:
         async with self._giving:
             while self._to_give:
                 place = self._to_give[0]
-                await self._database.fetch(load("esmes")["give_bind"], *place, node.id, node.epoch)
+                await self._connection.fetch(
+                    load("esmes")["give_bind"], *place, node.id, node.epoch
+                )
                 self._to_give.pop(0)
 
     async def stop(self) -> None:
@@ -265,6 +267,7 @@ class Admission:
 
         async def work(connection: asyncpg.Connection) -> int | None:
             sql = load("esmes")
+            await connection.execute(sql["unsynced"])
             await connection.execute(sql["lock"], [esme.id])
             await connection.execute(sql["drop_dead_binds"], esme.id)
             index: int | None = await connection.fetchval(
@@ -272,7 +275,7 @@ class Admission:
             )
             return index
 
-        return await self._database.run(work)
+        return await self._connection.transact(work)
 
     def _releaser(self, esme: int, index: int, connection: SmppConnection) -> Callable[[], None]:
         """Gives the place back, once."""

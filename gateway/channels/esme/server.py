@@ -129,7 +129,7 @@ class SmppServer:
             accounts=self.accounts,
             guard=self.guard,
             checks=self.checks,
-            database=database,
+            connection=HotConnection(database, "esme binds"),
             node=node,
             accepted=accepted,
             on_shop=self._shop_bound,

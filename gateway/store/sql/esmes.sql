@@ -49,6 +49,10 @@ SELECT count(*) FROM esme_outbox WHERE esme = $1
 -- One bind of an account at a time is counted; parts of its long texts, too, are put together one after the other.
 SELECT pg_advisory_xact_lock(5, n) FROM unnest($1::int4[]) n ORDER BY n
 
+-- name: unsynced
+-- What dies with the process need not be on disk.
+SELECT set_config('synchronous_commit', 'off', true)
+
 -- name: drop_dead_binds
 -- Rows of processes that live no more.
 DELETE FROM esme_bind b WHERE b.esme = $1
