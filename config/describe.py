@@ -66,6 +66,7 @@ _PATTERNS = {
     r"^[A-Za-z0-9._-]{0,64}\Z": 'a name such as "gateway-1"',
     r"^[a-z0-9]+(-[a-z0-9]+)*\Z": 'a name such as "acme" or "acme-east-2"',
     r"^[A-Za-z0-9._:-]*\Z": "a host name or address",
+    r"^[a-z]{2}\Z": 'a language such as "en"',
     r"^[1-9]?[0-9]{0,2}\Z": 'a country code such as "1"',
     r"^[!-~]{0,5}\Z": "at most 5 printable characters",
     TLV: 'a parameter such as "0x1400=abc" or "0x1401=hex:00FF"',

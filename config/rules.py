@@ -10,6 +10,7 @@ from config.breach import Breach
 from config.faults import KeyPath
 from config.route_rules import RESERVED_NAMES, routes_are_sound
 from config.settings import LinkSettings, Settings, is_loopback, split_listen
+from config.speech_rules import speech_is_possible
 
 _MAILBOX = re.compile(r"[^\s@<>\"(),:;\\\x00-\x20]+@[A-Za-z0-9.-]+\Z")
 
@@ -212,6 +213,7 @@ RULES: tuple[Rule, ...] = (
     links_are_possible,
     routes_are_sound,
     mail_is_whole,
+    speech_is_possible,
     countries_hold_the_default,
     retries_are_ordered,
 )

@@ -19,8 +19,11 @@ Ton = Annotated[int, Meta(ge=0, le=6)]
 Npi = Annotated[int, Meta(ge=0, le=18)]
 """Numbering plan indicator, SMPP v3.4 section 5.2.6."""
 
-SECRETS = frozenset({"password", "database_url"})
+SECRETS = frozenset({"password", "database_url", "openai_api_key"})
 """Keys whose value is never shown; each may be given as `KEY_file` instead."""
+
+_HIDDEN = SECRETS | {"plugins"}
+"""What plugins are told may be secret too."""
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,7 +31,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def __repr__(self) -> str:
         shown = (
-            f"{name}={'***' if name in SECRETS and value else repr(value)}"
+            f"{name}={'***' if name in _HIDDEN and value else repr(value)}"
             for name, value in msgspec.structs.asdict(self).items()
         )
         return f"{type(self).__name__}({', '.join(shown)})"

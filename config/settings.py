@@ -21,6 +21,7 @@ from config.links import LinkSettings
 from config.routes import RouteSettings
 from config.section import SECRETS, Host, Port, Region, Seconds, Section
 from config.smpp_server import SmppServerSettings
+from config.speech import SpeechSettings
 
 __all__ = [
     "SECRETS",
@@ -36,6 +37,7 @@ __all__ = [
     "Settings",
     "SmppServerSettings",
     "SmsSettings",
+    "SpeechSettings",
     "StoreSettings",
     "default_data_dir",
     "is_loopback",
@@ -161,6 +163,7 @@ class Settings(Section, frozen=True):
     mail: MailSettings = MailSettings()
     sms: SmsSettings = SmsSettings()
     limits: LimitSettings = LimitSettings()
+    speech: SpeechSettings = field(default_factory=SpeechSettings)
     sandbox: SandboxSettings = SandboxSettings()
     log: LogSettings = LogSettings()
 
