@@ -23,6 +23,10 @@ from bench.site import Process, Site, new_site, running, running_gateway, runnin
 from gateway.store.esmes import EsmeOptions, add_esme
 
 WAIT_S = 120.0
+_UNDER_WAY = """
+SELECT (SELECT count(*) FROM queue) + (SELECT count(*) FROM flight)
+     + (SELECT count(*) FROM status WHERE state = 4)
+"""
 
 
 async def _run(seconds: float) -> dict[str, Any]:
@@ -46,18 +50,18 @@ async def _run(seconds: float) -> dict[str, Any]:
 
 async def _measure(site: Site, gateway: Process, task: Task) -> list[dict[str, Any]]:
     pace = replace(task, what="submit", rate=200.0)
-    binds = replace(task, what="bind", rate=10.0)
+    binds = replace(task, what="bind", rate=20.0)
     fast = replace(task, what="submit")
     found = []
     for name, tasks in (
         ("warm-up", [replace(fast, seconds=2.0)]),
         ("one bind, window 100", [fast]),
         ("four binds, window 100", [replace(fast, binds=4, first=1_000_000)]),
-        ("one bind, receipts", [replace(fast, registered_delivery=1)]),
         ("200/s alone", [pace]),
-        ("10 binds/s alone", [binds]),
+        ("20 binds/s alone", [binds]),
         ("200/s under attack", [pace, replace(task, what="attack")]),
-        ("10 binds/s under attack", [binds, replace(task, what="attack")]),
+        ("20 binds/s under attack", [binds, replace(task, what="attack")]),
+        ("one bind, receipts", [replace(fast, registered_delivery=1)]),
     ):
         before = machine.processor_s(gateway.pid)
         results = await _perform(tasks)
@@ -92,13 +96,11 @@ async def _peers(tasks: list[Task]) -> AsyncIterator[list[Process]]:
 
 
 async def _drained(site: Site) -> None:
-    """Wait until nothing of this load is under way."""
-    for _ in range(600):
-        if not await site.value(
-            "SELECT (SELECT count(*) FROM queue) + (SELECT count(*) FROM flight)"
-        ):
+    """Wait until nothing of this load is under way, receipts included."""
+    for _ in range(240):
+        if not await site.value(_UNDER_WAY):
             return
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.5)
 
 
 def _print(name: str, results: list[Result], cpu_s: float, waiting: int) -> None:
