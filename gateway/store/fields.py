@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import date
+from typing import get_args
 from zoneinfo import ZoneInfo
 
+from config.speech import SpokenLanguage
 from gateway import phone
 from gateway.errors import Fault, Refusal
 
@@ -22,6 +24,7 @@ _LOCAL_PART = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_VOICE = re.compile(r"[A-Za-z0-9._ +-]{1,64}")
 _UNSTORABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _NAME_MAX = 200
 _EMAIL_MAX = 254
@@ -178,3 +181,37 @@ def method(text: str) -> str | None:
     if text not in ("", "sms"):
         raise FieldError("is not a known method", "use sms, or leave it empty")
     return text or None
+
+
+def language(text: str) -> str | None:
+    """What a shop is spoken in; empty: as the settings say."""
+    known = get_args(SpokenLanguage)
+    if text and text not in known:
+        raise FieldError("is not a language that can be spoken", f"known: {', '.join(known)}")
+    return text or None
+
+
+def voice(text: str, engines: Collection[str]) -> str | None:
+    """`engine:voice`, of one of the engines that the settings have; empty: the engine's choice."""
+    if not text:
+        return None
+    engine, colon, id_ = text.partition(":")
+    if not colon or _VOICE.fullmatch(id_) is None:
+        raise FieldError("is not a voice", "give it as `gateway voices` lists it: pico:en-GB")
+    _require_engine(engine, engines)
+    return text
+
+
+def engine_names(text: str, engines: Collection[str]) -> tuple[str, ...]:
+    """Engines that the settings have, between commas, each once."""
+    names = tuple(dict.fromkeys(each.strip() for each in text.split(",") if each.strip()))
+    for each in names:
+        _require_engine(each, engines)
+    return names
+
+
+def _require_engine(name: str, engines: Collection[str]) -> None:
+    if name not in engines:
+        shown = name[:32] if is_storable(name) else "?"
+        problem = f"names {shown}, which [speech] engines of the settings do not"
+        raise FieldError(problem, f"there are: {', '.join(engines)}")

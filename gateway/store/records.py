@@ -42,6 +42,21 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class ShopSpeech:
+    """How a shop is spoken; what it leaves empty the settings say.
+
+    `allowed`: engines on other machines that may have its texts. `lexicon`: the version of its
+    lexicon, 0 while it has none.
+    """
+
+    language: str | None = None
+    voice: str | None = None
+    engines: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
+    lexicon: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Shop:
     """A tenant. `numbers` are those assigned now, the first assigned first."""
 
@@ -55,6 +70,7 @@ class Shop:
     method: str | None
     is_held: bool
     numbers: tuple[Number, ...] = ()
+    speech: ShopSpeech = ShopSpeech()
     support_ends_ms: int | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -106,6 +122,13 @@ async def read_shops(connection: asyncpg.Connection, rows: Sequence[asyncpg.Reco
             row["method"],
             row["is_held"],
             tuple(numbers[row["id"]]),
+            ShopSpeech(
+                row["language"],
+                row["voice"],
+                tuple(row["engines"]),
+                tuple(row["allowed"]),
+                row["lexicon"],
+            ),
         )
         for row in rows
     ]

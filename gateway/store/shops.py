@@ -13,10 +13,11 @@ from gateway.store.records import Shop, announce, read_shops
 if TYPE_CHECKING:
     import asyncpg
 
-    from config.settings import SmsSettings
+    from config.settings import SmsSettings, SpeechSettings
 
 REQUIRED = ("code", "name", "main_phone", "contact_email", "time_zone")
-OPTIONAL = ("support_until", "method")
+SPOKEN = ("language", "voice", "engines", "allowed")
+OPTIONAL = ("support_until", "method", *SPOKEN)
 CHANGEABLE = (*REQUIRED[1:], *OPTIONAL)
 """The fields that `set_shop` takes: a shop's code is for ever, it stands in others' records."""
 
@@ -25,7 +26,8 @@ def _sql(name: str) -> str:
     return queries.load("admin")[name]
 
 
-def _readers(sms: SmsSettings) -> dict[str, fields.Reader]:
+def _readers(sms: SmsSettings, speech: SpeechSettings | None) -> dict[str, fields.Reader]:
+    engines = () if speech is None else speech.engines
     return {
         "code": fields.code,
         "name": fields.name,
@@ -36,18 +38,26 @@ def _readers(sms: SmsSettings) -> dict[str, fields.Reader]:
         "time_zone": fields.time_zone,
         "support_until": fields.support_until,
         "method": fields.method,
+        "language": fields.language,
+        "voice": partial(fields.voice, engines=engines),
+        "engines": partial(fields.engine_names, engines=engines),
+        "allowed": partial(fields.engine_names, engines=engines),
     }
 
 
 async def add_shop(
-    connection: asyncpg.Connection, values: Mapping[str, str | None], sms: SmsSettings
+    connection: asyncpg.Connection,
+    values: Mapping[str, str | None],
+    sms: SmsSettings,
+    speech: SpeechSettings | None = None,
 ) -> Shop:
-    """Add a shop from the texts of its fields (`REQUIRED`, `OPTIONAL`); `sms` for reading phones.
+    """Add a shop from the texts of its fields (`REQUIRED`, `OPTIONAL`); `sms` for reading phones,
+    `speech` for the engines that there are.
 
     Raises a Refusal that names every faulty field, or the code if it is taken.
     """
     blank = dict.fromkeys((*REQUIRED, *OPTIONAL))
-    stored = fields.read(blank | dict(values), _readers(sms), "the shop")
+    stored = fields.read(blank | dict(values), _readers(sms, speech), "the shop")
     columns = [stored[field] for field in (*REQUIRED, *OPTIONAL)]
     if await connection.fetchval(_sql("add_shop"), *columns) is None:
         fault = Fault(
@@ -87,20 +97,29 @@ async def list_shops(connection: asyncpg.Connection) -> list[Shop]:
 
 
 async def set_shop(
-    connection: asyncpg.Connection, code: str, values: Mapping[str, str | None], sms: SmsSettings
+    connection: asyncpg.Connection,
+    code: str,
+    values: Mapping[str, str | None],
+    sms: SmsSettings,
+    speech: SpeechSettings | None = None,
 ) -> Shop:
     """Change the named fields (`CHANGEABLE`) of a shop, and return it as it is then.
 
-    None or an empty text clears `support_until` and `method`. Raises a Refusal as `add_shop` does.
+    None or an empty text clears an optional field. Raises a Refusal as `add_shop` does.
     """
-    readers = {field: reader for field, reader in _readers(sms).items() if field in CHANGEABLE}
+    known = _readers(sms, speech)
+    readers = {field: reader for field, reader in known.items() if field in CHANGEABLE}
     stored = fields.read(values, readers, "the shop")
     shop = await lock_shop(connection, code)
     if stored.get("main_phone") in {number.number for number in shop.numbers}:
         raise loop_refusal("main_phone")
-    columns: list[Any] = [stored.get(field, getattr(shop, field)) for field in CHANGEABLE]
+    columns: list[Any] = [stored.get(field, _present(shop, field)) for field in CHANGEABLE]
     await connection.execute(_sql("set_shop"), shop.id, *columns)
     return await _changed(connection, shop)
+
+
+def _present(shop: Shop, field: str) -> Any:
+    return getattr(shop.speech if field in SPOKEN else shop, field)
 
 
 def loop_refusal(field: str) -> Refusal:

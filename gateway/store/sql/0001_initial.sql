@@ -84,7 +84,19 @@ CREATE TABLE shop (
   support_until date,                   -- the last active day in the shop's zone; null: without end
   method        text,                   -- sms, email or null (sms once a number is assigned)
   is_held       boolean NOT NULL DEFAULT false,
+  language      text,                   -- what it is spoken in; null: as the settings say
+  voice         text,                   -- engine:voice; null: the engine's own choice
+  engines       text[] NOT NULL DEFAULT '{}', -- the order in which they are tried; empty: as the settings say
+  allowed       text[] NOT NULL DEFAULT '{}', -- engines on other machines that may have its texts
+  lexicon       int4 NOT NULL DEFAULT 0, -- rises with every change of its lexicon
   created       timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE lexicon (                  -- how words of a shop are said that are written oddly
+  shop     int4 NOT NULL REFERENCES shop,
+  written  text NOT NULL,
+  spoken   text NOT NULL,
+  PRIMARY KEY (shop, written)
 );
 
 CREATE TABLE api_key (

@@ -1,32 +1,37 @@
 -- Shops, numbers and keys as operators manage them. Each change is announced by its caller (sql/directory.sql).
 
 -- name: shop_by_code
-SELECT id, code, name, main_phone, contact_email, time_zone, support_until, method, is_held
+SELECT id, code, name, main_phone, contact_email, time_zone, support_until, method, is_held,
+  language, voice, engines, allowed, lexicon
 FROM shop
 WHERE code = $1
 
 -- name: lock_shop
 -- Changes of one shop and of its numbers happen one after the other.
-SELECT id, code, name, main_phone, contact_email, time_zone, support_until, method, is_held
+SELECT id, code, name, main_phone, contact_email, time_zone, support_until, method, is_held,
+  language, voice, engines, allowed, lexicon
 FROM shop
 WHERE code = $1
 FOR NO KEY UPDATE
 
 -- name: all_shops
-SELECT id, code, name, main_phone, contact_email, time_zone, support_until, method, is_held
+SELECT id, code, name, main_phone, contact_email, time_zone, support_until, method, is_held,
+  language, voice, engines, allowed, lexicon
 FROM shop
 ORDER BY code
 
 -- name: add_shop
 -- No row comes back where the code is taken.
-INSERT INTO shop (code, name, main_phone, contact_email, time_zone, support_until, method)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO shop (code, name, main_phone, contact_email, time_zone, support_until, method,
+  language, voice, engines, allowed)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT (code) DO NOTHING
 RETURNING id
 
 -- name: set_shop
 UPDATE shop
-SET name = $2, main_phone = $3, contact_email = $4, time_zone = $5, support_until = $6, method = $7
+SET name = $2, main_phone = $3, contact_email = $4, time_zone = $5, support_until = $6, method = $7,
+  language = $8, voice = $9, engines = $10, allowed = $11
 WHERE id = $1
 
 -- name: set_held

@@ -2,14 +2,16 @@
 
 -- name: shops_after
 -- One page of shops, by id.
-SELECT id, code, name, main_phone, contact_email, time_zone, support_until, method, is_held
+SELECT id, code, name, main_phone, contact_email, time_zone, support_until, method, is_held,
+  language, voice, engines, allowed, lexicon
 FROM shop
 WHERE id > $1
 ORDER BY id
 LIMIT $2
 
 -- name: shops_by_id
-SELECT id, code, name, main_phone, contact_email, time_zone, support_until, method, is_held
+SELECT id, code, name, main_phone, contact_email, time_zone, support_until, method, is_held,
+  language, voice, engines, allowed, lexicon
 FROM shop
 WHERE id = ANY($1::int4[])
 
