@@ -258,7 +258,7 @@ class Gateway:
 
     def _count_segments(self, link: int, state: State, count: int) -> None:
         self._metrics.segments(self._network.link_names.get(link, "other"), state, count)
-        if self.smpp is not None:
+        if self.smpp is not None and state is not State.SUBMITTED:
             self.smpp.heard()
 
     def _count_text(self, _link: int, outcome: str) -> None:

@@ -31,7 +31,8 @@ PAGE: Final = 500
 """Rows of one account read at a time."""
 POLL_S: Final = 0.25
 """How often is looked for what other processes wrote."""
-GAP_S: Final = 0.003
+GAP_S: Final = 0.02
+"""Between two looks at the store: what came meanwhile is read and deleted together."""
 _START_OVER_S: Final = 1.0
 _PAUSE_MIN_S: Final = 1.0
 _PAUSE_MAX_S: Final = 60.0
