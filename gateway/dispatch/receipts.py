@@ -246,11 +246,7 @@ class Receipts:
 
     async def _find(self, link: int, batch: list[Item]) -> list[Sent | None]:
         """The segment that each receipt is for: from memory, or the store if it is not there."""
-        likely = [self._likely(item) for item in batch]
-        found = [
-            self._recent.find(link, item.forms, item.phone, form)
-            for item, form in zip(batch, likely, strict=True)
-        ]
+        found = [self._recent.find(link, item.forms, item.phone) for item in batch]
         known = [
             (n, form)
             for n, item in enumerate(batch)
@@ -264,7 +260,7 @@ class Receipts:
         for n, *sent in await self._connection.fetch(SQL["find_sent"], link, numbers, forms):
             candidates.setdefault(n, []).append(Sent(*sent))
         for n, segments in candidates.items():
-            found[n] = choose(segments, batch[n].phone, likely[n])
+            found[n] = choose(segments, batch[n].phone, batch[n].forms)
         return found
 
     # How a carrier writes its ids -----------------------------------------------------------------
@@ -277,12 +273,6 @@ class Receipts:
             learner = self._learners[link] = IdLearner(fixed, learned)
         return learner
 
-    def _likely(self, item: Item) -> str | None:
-        """The one form of a receipt's id that is right, where that is known of its link."""
-        if not item.forms or self._learner(item.link).form is IdForm.AUTO:
-            return None
-        return item.forms[0]
-
     async def _load_id_form(self, link: int) -> None:
         rows = await self._connection.fetch(SQL["read_id_form"], link)
         if rows and rows[0]["id_form"]:
@@ -294,8 +284,12 @@ class Receipts:
         learner = self._learner(link)
         has_changed = False
         for item, sent in matched:
-            if learner.form is IdForm.AUTO or sent.carrier != item.forms[0]:
-                has_changed |= learner.observe(sent.carrier, item.written)
+            is_open = learner.form is IdForm.AUTO
+            if not is_open and sent.carrier == item.forms[0]:
+                continue
+            if is_open and self._recent.is_ambiguous(link, item.forms, item.phone):
+                continue
+            has_changed |= learner.observe(sent.carrier, item.written)
         if has_changed:
             await self._connection.fetch(SQL["put_id_form"], link, learner.learned.value)
 

@@ -46,23 +46,23 @@ class RecentIds:
             self._old, self._young = self._young, {}
         self._young[link, carrier] = sent
 
-    def find(
-        self, link: int, forms: Sequence[str], phone: str, likely: str | None = None
-    ) -> Sent | None:
-        """The newest segment to this phone; with `likely` only one of that id will do.
-
-        None where there is none here: the store may know more.
+    def find(self, link: int, forms: Sequence[str], phone: str) -> Sent | None:
+        """The newest segment with the likeliest of the ids that a receipt may mean, if it went to
+        this phone. None where there is none here: the store may know more.
         """
-        young, old = self._young, self._old
-        found: list[Sent] = []
-        for form in forms if likely is None else (likely,):
-            key = (link, form)
-            sent = young.get(key) or old.get(key)
-            if sent is not None:
-                found.append(sent)
-        if len(found) == 1:
-            return found[0] if is_same_phone(found[0].target, phone) else None
-        return choose(found, phone, None) if found else None
+        sent = self._get(link, forms[0]) if forms else None
+        return sent if sent is not None and is_same_phone(sent.target, phone) else None
+
+    def is_ambiguous(self, link: int, forms: Iterable[str], phone: str) -> bool:
+        """Whether segments to this phone have several of these ids, so that a match proves nothing
+        about the form.
+        """
+        found = [sent for form in forms if (sent := self._get(link, form)) is not None]
+        return sum(is_same_phone(sent.target, phone) for sent in found) > 1
+
+    def _get(self, link: int, carrier: str) -> Sent | None:
+        key = (link, carrier)
+        return self._young.get(key) or self._old.get(key)
 
     def forget(self, link: int, forms: Iterable[str]) -> None:
         """A receipt settled what these ids stand for: what comes after it, the store judges."""
@@ -71,20 +71,21 @@ class RecentIds:
             self._old.pop((link, form), None)
 
 
-def choose(segments: Iterable[Sent], phone: str, likely: str | None) -> Sent | None:
-    """The newest of the segments that were sent to this phone; those with the id `likely`, if there
-    are any, go before.
+def choose(segments: Iterable[Sent], phone: str, forms: Sequence[str]) -> Sent | None:
+    """The segment that was sent to this phone under the likeliest of the ids, which come likeliest
+    first; of several with one id the newest.
     """
     fitting = [sent for sent in segments if is_same_phone(sent.target, phone)]
-    return max(fitting, key=lambda sent: (sent.carrier == likely, sent), default=None)
+    return max(fitting, key=lambda sent: (-forms.index(sent.carrier), sent), default=None)
 
 
 def is_same_phone(target: str, digits: str) -> bool:
-    """Whether a receipt's destination can be the target, written in full or in national form.
+    """Whether a receipt's destination can be the target, written in full or in national form, with
+    the zeros that countries dial before either.
 
     One with fewer than 7 digits says nothing and matches: the carrier's id then decides alone.
     """
     if len(digits) < _SHORTEST_NUMBER:
         return True
-    full = target.removeprefix("+")
-    return full.endswith(digits) or digits.endswith(full)
+    full, bare = target.removeprefix("+"), digits.lstrip("0")
+    return full.endswith(bare) or bare.endswith(full)

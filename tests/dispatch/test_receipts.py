@@ -87,6 +87,19 @@ async def test_of_two_texts_with_one_id_the_newest_has_the_receipt(
         assert await node.states(new) == {0: State.DELIVERED}
 
 
+async def test_ids_that_count_up_are_not_taken_for_one_another(
+    database: ConnectParameters,
+) -> None:
+    """10 read as hexadecimal is 16, which a later text to the same phone has."""
+    async with stage(database) as node:
+        carrier = Carrier(node)
+        texts = {id_: await submitted(node, id_) for id_ in ("10", "11", "16", "17")}
+        for id_ in ("10", "11"):
+            await carrier.tell(id_)
+        states = [list((await node.states(text)).values())[0] for text in texts.values()]
+        assert states == [State.DELIVERED] * 2 + [State.SUBMITTED] * 2
+
+
 async def test_an_id_that_came_round_many_times_still_finds_the_newest_text(
     database: ConnectParameters,
 ) -> None:

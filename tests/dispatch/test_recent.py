@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from gateway.dispatch.recent import RecentIds, Sent
+import pytest
+
+from gateway.dispatch.recent import RecentIds, Sent, choose, is_same_phone
 from gateway.model import State
 
 PHONE = "+12125550123"
 
 
-def sent(id_: int, target: str = PHONE) -> Sent:
-    return Sent(id_, 0, State.SUBMITTED, target, 1, 1, "c1")
+def sent(id_: int, target: str = PHONE, carrier: str = "c1") -> Sent:
+    return Sent(id_, 0, State.SUBMITTED, target, 1, 1, carrier)
 
 
 def test_an_id_that_comes_again_stands_for_the_newest_segment() -> None:
@@ -20,12 +22,49 @@ def test_an_id_that_comes_again_stands_for_the_newest_segment() -> None:
     assert ids.find(1, ("c1",), "12125550123") == sent(2)
 
 
-def test_of_an_ids_forms_the_newest_to_the_phone_counts() -> None:
-    """What the receipt calls 2587 may have been told as a1b, or as 2587 for another text."""
+def test_only_the_likeliest_form_of_an_id_is_believed_from_memory() -> None:
+    """What the receipt calls 10 may be the text 10, or the later text 16: the store is asked where
+    memory has only what is less likely.
+    """
     ids = RecentIds()
-    ids.add(1, "a1b", sent(2))
-    ids.add(1, "2587", sent(1))
-    assert ids.find(1, ("2587", "a1b"), "12125550123") == sent(2)
+    ids.add(1, "16", sent(2, carrier="16"))
+    assert ids.find(1, ("10", "a", "16"), "12125550123") is None
+    ids.add(1, "10", sent(1, carrier="10"))
+    assert ids.find(1, ("10", "a", "16"), "12125550123") == sent(1, carrier="10")
+
+
+def test_of_several_forms_the_likeliest_goes_before_the_newest() -> None:
+    """Ids that count up have a later one for nearly every number read as hexadecimal."""
+    old, new, other = sent(1, carrier="10"), sent(2, carrier="16"), sent(3, "+12125550199", "10")
+    assert choose([old, new, other], "12125550123", ("10", "a", "16")) == old
+    assert choose([old, new], "12125550123", ("16", "10", "a")) == new
+    assert choose([other], "12125550123", ("10",)) is None
+
+
+def test_two_texts_to_a_phone_that_a_receipt_may_mean_are_told() -> None:
+    """Nothing is learned of a carrier from such a receipt."""
+    ids = RecentIds()
+    ids.add(1, "10", sent(1))
+    assert not ids.is_ambiguous(1, ("10", "a", "16"), "12125550123")
+    ids.add(1, "16", sent(2))
+    assert ids.is_ambiguous(1, ("10", "a", "16"), "12125550123")
+    assert not ids.is_ambiguous(1, ("10", "a", "16"), "12125550199")
+
+
+@pytest.mark.parametrize(
+    ("target", "digits"),
+    [
+        ("+447400123456", "447400123456"),
+        ("+447400123456", "07400123456"),
+        ("+447400123456", "00447400123456"),
+        ("+12125550123", "2125550123"),
+        ("+12125550123", "12345"),
+    ],
+)
+def test_a_phone_is_known_however_it_is_written(target: str, digits: str) -> None:
+    """In full or nationally, with or without the zeros that are dialled first."""
+    assert is_same_phone(target, digits)
+    assert is_same_phone(target, "12125550199") is False
 
 
 def test_an_id_of_another_link_or_phone_is_not_it() -> None:
