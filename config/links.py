@@ -22,7 +22,7 @@ Language = Literal[
     "tr", "es", "pt", "bn", "gu", "hi", "kn", "ml", "or", "pa", "ta", "te", "ur"
 ]
 """A language with shift tables of its own in 3GPP TS 23.038 annex A, by its ISO 639-1 code."""
-TLV = r"^0x[0-9A-Fa-f]{4}=(hex:([0-9A-Fa-f]{2}){0,255}|[ -~]{0,255})\Z"
+TLV = r"^0x[0-9A-Fa-f]{4}=(hex:([0-9A-Fa-f]{2}){0,255}|(?!hex:)[ -~]{0,255})\Z"
 VendorTlv = Annotated[str, Meta(pattern=TLV)]
 """An optional parameter to send: its tag, then text or octets: `0x1400=abc`, `0x1401=hex:00FF`."""
 TAG = r"^(0x[0-9A-Fa-f]{4})?\Z"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ from config.routes import RouteSettings, read_link
 
 if TYPE_CHECKING:
     from config.settings import Settings
+
+_HOME = re.compile(r"\+[1-9][0-9]{7,14}|[0-9]{5,6}|(?![0-9]+\Z)[a-z0-9]+(-[a-z0-9]+)*")
+"""A number as shops have it, or the name of a link or route."""
 
 RESERVED_NAMES = frozenset({"email", "mail", "voice"})
 """Names that the gateway uses for its own ways out."""
@@ -30,6 +34,7 @@ def routes_are_sound(settings: Settings) -> Iterator[Breach]:
         yield from _name(route, index, links)
         yield from _links(route, index, links)
         yield from _conditions(route, index)
+        yield from _numbers(route, index, links | set(seen))
 
 
 def _name(route: RouteSettings, index: int, links: set[str]) -> Iterator[Breach]:
@@ -71,3 +76,13 @@ def _conditions(route: RouteSettings, index: int) -> Iterator[Breach]:
             yield Breach(("routes", index, key), f'"{double}" is there more than once')
         if "" in folded:
             yield Breach(("routes", index, key), "one is blank")
+
+
+def _numbers(route: RouteSettings, index: int, names: set[str]) -> Iterator[Breach]:
+    """Numbers are written as shops have them. A name that no link has may be that of an earlier
+    one, whose numbers the route carries.
+    """
+    for number in route.numbers:
+        if number.strip() and number not in names and not _HOME.fullmatch(number):
+            hint = 'like "+12125550150" or "12345"; or the name of the link or route that it has'
+            yield Breach(("routes", index, "numbers"), f'"{number}" is no number of a shop', hint)

@@ -18,12 +18,12 @@ import asyncpg
 from msgspec.structs import replace
 
 from config.changes import Changes, compare
-from config.faults import SettingsError
+from config.faults import SettingsError, path_text
 from config.places import Places
 from config.settings import Settings
 from gateway.api.context import ApiContext
 from gateway.api.server import ApiServer
-from gateway.channels.checks import link_breaches
+from gateway.channels.checks import link_breaches, meaning_breaches
 from gateway.channels.esme.server import SmppServer
 from gateway.channels.linkset import Dispatch, LinkSet
 from gateway.channels.states import LinkStates
@@ -96,6 +96,9 @@ class Gateway:
         do.
         """
         settings = self.settings
+        if breaches := meaning_breaches(settings):
+            told = "; ".join(f"{path_text(each.path)}: {each.problem}" for each in breaches)
+            raise GatewayError(f"the settings have faults: {told}")
         self._database, self._release = await open_store(settings.store)
         name = settings.node.name or default_name(self.roles)
         self._lock, name = lock_name(settings.store.data_dir, name)
@@ -350,11 +353,11 @@ class Gateway:
                 self._api.reload_tls()
             if self.smpp is not None:
                 self.smpp.reload_certificates()
-            await self._network.load(self._database, new)
+            mail = new.mail if changes.mail else self.settings.mail
+            live = replace(self.settings, links=new.links, routes=new.routes, mail=mail)
+            await self._network.load(self._database, live)
             self._acceptance.routing = self._network.routing
-            self.settings = replace(self.settings, links=new.links, routes=new.routes)
-            if changes.mail:
-                self.settings = replace(self.settings, mail=new.mail)
+            self.settings = live
             await self._links.apply(changes, self.settings, self.roles)
             log.info("settings read again: %s", changes.words())
             return changes

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
-from config.settings import Settings
+from config.places import Places
+from config.routes import RouteSettings
+from config.settings import HttpSettings, LinkSettings, MailSettings, Settings, StoreSettings
 from gateway import app
 from gateway.app import Gateway
+from gateway.errors import GatewayError
+from tests.postgres import ConnectParameters
 
 
 class UnluckyTexts:
@@ -43,3 +49,40 @@ async def test_a_sweep_that_the_store_refuses_is_told_once_and_tried_again(
         sweeping.cancel()
     told = [record.getMessage() for record in caplog.records]
     assert told == ["incomplete texts could not be swept: 53100"]
+
+
+async def test_settings_that_no_link_can_be_built_of_are_told_before_anything_starts() -> None:
+    """In words, not as a failure of the process."""
+    links = (
+        LinkSettings(name="acme", statuses={"ESME_RWRONG": "fail"}),
+        LinkSettings(name="beta", locking_shift=("es",), long_texts="udh16"),
+    )
+    routes = (RouteSettings(name="both", links=("acme", "beta")),)
+    gateway = Gateway(Settings(links=links, routes=routes))
+    with pytest.raises(GatewayError) as told:
+        await gateway.start()
+    for words in ("links[0].statuses", "links[1].locking_shift", "routes[0].links: acme and beta"):
+        assert words in str(told.value)
+
+
+async def test_a_mail_account_that_goes_is_used_until_the_next_start(
+    database: ConnectParameters, tmp_path: Path
+) -> None:
+    """Texts forwarded to shops wait for it as before, and are not held for want of a link."""
+    p = database
+    url = f"postgresql://{p['user']}@/{p['database']}?host={p['host']}&port={p['port']}"
+    before = Settings(
+        http=HttpSettings(listen="127.0.0.1:0"),
+        store=StoreSettings(database_url=url, data_dir=tmp_path),
+        mail=MailSettings(host="127.0.0.1", security="none", sender="texts@example.com"),
+    )
+    after = replace(before, mail=MailSettings())
+    gateway = Gateway(before, read=lambda: (after, Places(None)))
+    await gateway.start()
+    try:
+        assert (await gateway.reload()).at_restart == ["mail"]
+        route = gateway._routes.get(gateway._network.route_ids["mail"])
+        assert route.has_link
+        assert len(route.members) == 1
+    finally:
+        await gateway.stop()

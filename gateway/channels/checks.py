@@ -13,20 +13,35 @@ from gateway.dispatch.wording import dialect_breaches
 
 def link_breaches(settings: Settings) -> list[Breach]:
     """Everything wrong with the links of settings that are sound in themselves."""
-    own = [
+    files = [
         Breach(("links", index, key), problem, hint)
         for index, link in enumerate(settings.links)
-        for key, problem, hint in _breaches(link)
+        for key, problem, hint in _tls_faults(link)
     ]
-    return own + list(dialect_breaches(settings))
+    return files + meaning_breaches(settings)
 
 
-def _breaches(link: LinkSettings) -> Iterator[tuple[str, str, str]]:
+def meaning_breaches(settings: Settings) -> list[Breach]:
+    """Keys that say nothing that a link could do. No link can be built of them; files that are
+    missing may come yet.
+    """
+    statuses = [
+        Breach(("links", index, "statuses"), problem, "SMPP v3.4 section 5.1.3 names them")
+        for index, link in enumerate(settings.links)
+        for problem in _status_faults(link)
+    ]
+    return statuses + list(dialect_breaches(settings))
+
+
+def _status_faults(link: LinkSettings) -> Iterator[str]:
     for key in link.statuses:
         try:
             read_statuses(key)
         except ValueError as error:
-            yield "statuses", str(error), "SMPP v3.4 section 5.1.3 names them"
+            yield str(error)
+
+
+def _tls_faults(link: LinkSettings) -> Iterator[tuple[str, str, str]]:
     if link.tls:
         try:
             client_context(link)

@@ -30,6 +30,12 @@ class Sent(NamedTuple):
     """The id that the carrier gave it, in its normal form."""
 
 
+Taken = tuple[int, int, str, int, int]
+"""A segment that a carrier took, as it is remembered: message, segment, target, shop, and the
+number of the message's segments.
+"""
+
+
 class RecentIds:
     """The last segments of this process's links; at most twice `most`, no less than `most`."""
 
@@ -37,14 +43,14 @@ class RecentIds:
 
     def __init__(self, most: int = RECENT_MAX) -> None:
         self._most = most
-        self._young: dict[tuple[int, str], Sent] = {}
-        self._old: dict[tuple[int, str], Sent] = {}
+        self._young: dict[tuple[int, str], Taken] = {}
+        self._old: dict[tuple[int, str], Taken] = {}
 
-    def add(self, link: int, carrier: str, sent: Sent) -> None:
+    def add(self, link: int, carrier: str, taken: Taken) -> None:
         """This was committed. An id that comes again stands for the newest."""
         if len(self._young) >= self._most:
             self._old, self._young = self._young, {}
-        self._young[link, carrier] = sent
+        self._young[link, carrier] = taken
 
     def find(self, link: int, forms: Sequence[str], phone: str) -> Sent | None:
         """The newest segment with the likeliest of the ids that a receipt may mean, if it went to
@@ -62,7 +68,11 @@ class RecentIds:
 
     def _get(self, link: int, carrier: str) -> Sent | None:
         key = (link, carrier)
-        return self._young.get(key) or self._old.get(key)
+        taken = self._young.get(key) or self._old.get(key)
+        if taken is None:
+            return None
+        id_, segment, target, shop, segments = taken
+        return Sent(id_, segment, State.SUBMITTED, target, shop, segments, carrier)
 
     def forget(self, link: int, forms: Iterable[str]) -> None:
         """A receipt settled what these ids stand for: what comes after it, the store judges."""
@@ -76,7 +86,7 @@ def choose(segments: Iterable[Sent], phone: str, forms: Sequence[str]) -> Sent |
     first; of several with one id the newest.
     """
     fitting = [sent for sent in segments if is_same_phone(sent.target, phone)]
-    return max(fitting, key=lambda sent: (-forms.index(sent.carrier), sent), default=None)
+    return max(fitting, key=lambda s: (-forms.index(s.carrier), s.id, s.segment), default=None)
 
 
 def is_same_phone(target: str, digits: str) -> bool:

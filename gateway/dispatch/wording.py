@@ -189,3 +189,15 @@ def _link_breaches(link: LinkSettings) -> Iterator[tuple[str, str, str]]:
         if languages and link.alphabet == "latin1":
             hint = 'leave it out, or set alphabet = "gsm"'
             yield key, "shift tables belong to the GSM alphabet", hint
+    yield from _coding_breaches(link)
+
+
+def _coding_breaches(link: LinkSettings) -> Iterator[tuple[str, str, str]]:
+    """No phone could tell apart what two alphabets have in common."""
+    taken = {link.alphabet_coding: "alphabet_coding"}
+    keys = ("ucs2_coding",) if link.alphabet == "latin1" else ("latin1_coding", "ucs2_coding")
+    for key in keys:
+        coding = getattr(link, key)
+        if coding in taken:
+            yield key, f"that of {taken[coding]} too", "each alphabet has its own"
+        taken.setdefault(coding, key)

@@ -129,3 +129,20 @@ def test_what_links_cannot_do_together_is_a_fault_of_the_settings() -> None:
     ]
     assert "no such table for es" in found[0].problem
     assert '"udh8" and "sar"' in found[2].problem
+
+
+def test_alphabets_with_one_data_coding_are_faults() -> None:
+    """Of those that the link uses."""
+    links = (
+        link(latin1_coding=0),
+        link(latin1_coding=8),
+        link(alphabet_coding=8),
+        link(alphabet="latin1", alphabet_coding=3, latin1_coding=3),
+        link(latin1_coding=3),
+    )
+    found = [breach.path for breach in dialect_breaches(Settings(links=links))]
+    assert found == [
+        ("links", 0, "latin1_coding"),
+        ("links", 1, "ucs2_coding"),
+        ("links", 2, "ucs2_coding"),
+    ]
