@@ -98,9 +98,10 @@ class Half:
         now = bind.now()
         if type(events[0]) is not Closed:
             self.heard = now
+        accepted = 0
         for event in events:
             if type(event) is Answered:
-                bind.on_answered(event, now)
+                accepted += bind.on_answered(event, now)
             elif type(event) is Received:
                 bind.on_received(self, event.message)
             elif isinstance(event, Bound):
@@ -109,6 +110,8 @@ class Half:
                 self.error = describe(event.status)
             elif isinstance(event, Closed):
                 self._on_closed(event, now)
+        if accepted:
+            bind.on_accepted(accepted)
         bind.go_on()
 
     def stands(self, now: float) -> None:
@@ -137,6 +140,7 @@ class SmppBind:
         lease.on_lost = self._on_lease_lost
         self.state = LinkState(since=link.services.wall())
         self.figures = Figures()
+        self._settler = link.services.settler
         self.halves: dict[BindKind, Half] = {}
         self.is_draining = False
         self._loop = asyncio.get_running_loop()
@@ -230,20 +234,23 @@ class SmppBind:
         if waiting and paced <= 0:
             link.pump_later(bucket.wait_s())
 
-    def on_answered(self, event: Answered, now: float) -> None:
-        """The carrier answered a segment."""
+    def on_answered(self, event: Answered, now: float) -> bool:
+        """The carrier answered a segment; whether it took it."""
         message, segment, sent = cast("_Sent", event.context)
-        self.meter.add()
-        figures = self.figures
-        figures.trips.append(now - sent)
-        link = self.link
-        if event.status == 0:
-            figures.accepted += 1
-            link.on_accepted()
-            carrier = normal_form(event.message_id) if event.message_id else None
-            link.services.settler.sent(message, segment, link.id, carrier)
-        else:
+        self.figures.trips.append(now - sent)
+        if event.status:
+            self.meter.add()
             self._on_refused(message, segment, event.status, now)
+            return False
+        carrier = normal_form(event.message_id) if event.message_id else None
+        self._settler.sent(message, segment, self.link.id, carrier)
+        return True
+
+    def on_accepted(self, count: int) -> None:
+        """The carrier took so many segments."""
+        self.meter.add(count)
+        self.figures.accepted += count
+        self.link.on_accepted(count)
 
     def _on_refused(self, message: Outgoing, segment: int, status: int, now: float) -> None:
         link, settler = self.link, self.link.services.settler

@@ -117,9 +117,9 @@ class BoundLink(ABC):
         """Whether the carrier, or what was agreed with it, lets nothing go now."""
         return self.throttle.is_paused(now) or self.suspension.is_on(now) or self.cap.is_reached
 
-    def on_accepted(self) -> None:
-        """The carrier took a segment."""
-        self.throttle.accepted()
+    def on_accepted(self, count: int) -> None:
+        """The carrier took so many segments."""
+        self.throttle.accepted(count)
         self.suspension.accepted()
 
     def on_sender(self, bind: SmppBind) -> None:

@@ -96,11 +96,11 @@ class Throttle:
         """One segment first; each that is taken lets one more go."""
         self.window = 1
 
-    def accepted(self) -> None:
-        """The carrier took a segment."""
+    def accepted(self, count: int = 1) -> None:
+        """The carrier took so many segments."""
         self._pauses = 0
         if self.window < self._full:
-            self.window += 1
+            self.window = min(self.window + count, self._full)
 
 
 class Suspension:

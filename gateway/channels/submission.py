@@ -12,7 +12,7 @@ from typing import Final
 from config.settings import LinkSettings
 from gateway.dispatch.flights import Outgoing
 from gateway.dispatch.wording import Wording, text_dialect, wording
-from protocols.smpp.addresses import Address, AddressRules
+from protocols.smpp.addresses import AddressRules
 from protocols.smpp.template import SubmitTemplate
 from protocols.smpp.times import ValidityForm, validity
 from protocols.sms import gsm7
@@ -40,18 +40,25 @@ class Submission:
         self._campaign_tag = int(settings.campaign_tlv, 16) if settings.campaign_tlv else 0
         self._validity = ValidityForm(settings.validity)
         self._dialect = text_dialect(settings)
-        self._is_usual = self._dialect.gsm is not None and not self._dialect.is_packed
         self._dialects: dict[Wording, TextDialect] = {}
         self._sources = _rules(settings, (settings.source_ton, settings.source_npi))
         self._dests = _rules(settings, (settings.dest_ton, settings.dest_npi))
-        self._is_plain_dest = not (settings.plus_sign or settings.national_prefix)
-        self._senders: dict[str, Address] = {}
         receipts = _INTERMEDIATE | _FINAL_RECEIPT if settings.intermediate_receipts else 1
         self._template = SubmitTemplate(
             service_type=settings.service_type,
             registered_delivery=receipts if settings.registered_delivery else 0,
             tlvs=[_tlv(text) for text in settings.tlvs],
         )
+        self._is_usual = not (
+            self._dialect.gsm is None
+            or self._dialect.is_packed
+            or settings.plus_sign
+            or settings.national_prefix
+            or self._campaign_tag
+            or self._validity is not ValidityForm.NONE
+        )
+        """Whether a short text in the GSM alphabet needs nothing but its sender's head."""
+        self._heads: dict[str, bytes] = {}
 
     def bodies(self, message: Outgoing) -> list[tuple[int, bytes]]:
         """Number and body of each segment that was not answered yet, the last first, to be popped.
@@ -59,26 +66,30 @@ class Submission:
         The same message gives the same bytes, but for a relative validity. Raises
         LocalProtocolError for what SMPP cannot carry.
         """
-        source = self._senders.get(message.sender) or self._sender(message.sender)
-        dest = self._dest(message.target)
+        target = message.target
+        if message.encoding or message.segments > 1 or not self._is_usual or target[:1] != "+":
+            return self._unusual(message)
+        head = self._heads.get(message.sender) or self._head(message.sender)
+        payload = gsm7.encode(message.body)
+        body = self._template.body(head, target[1:], payload, 0, self._dialect.gsm or 0)
+        return [(0, body)]
+
+    def _unusual(self, message: Outgoing) -> list[tuple[int, bytes]]:
+        dest = self._dests.write(message.target)
+        head = self._template.head(self._sources.write(message.sender), dest.ton, dest.npi)
         until = "" if self._validity is ValidityForm.NONE else self._until(message.expires_ms)
         campaign = self._campaign(message.sender) if self._campaign_tag else ()
-        body = self._template.body
         bodies = [
             (
                 number,
-                body(
-                    source.digits,
+                self._template.body(
+                    head,
                     dest.digits,
                     piece.payload,
-                    source_ton=source.ton,
-                    source_npi=source.npi,
-                    dest_ton=dest.ton,
-                    dest_npi=dest.npi,
-                    esm_class=piece.esm_class,
-                    data_coding=piece.data_coding,
-                    validity=until,
-                    tlvs=piece.tlvs + campaign,
+                    piece.esm_class,
+                    piece.data_coding,
+                    until,
+                    piece.tlvs + campaign,
                 ),
             )
             for number, piece in enumerate(self._pieces(message))
@@ -87,9 +98,15 @@ class Submission:
         bodies.reverse()
         return bodies
 
+    def _head(self, sender: str) -> bytes:
+        """The head of a text from this number to an international one."""
+        if len(self._heads) >= _SENDERS_MAX:
+            self._heads.clear()
+        source = self._sources.write(sender)
+        found = self._heads[sender] = self._template.head(source, *self._dests.international)
+        return found
+
     def _pieces(self, message: Outgoing) -> list[Piece]:
-        if message.encoding == 0 and message.segments == 1 and self._is_usual:
-            return [Piece(gsm7.encode(message.body), 0, self._dialect.gsm or 0, ())]
         how = wording(message.encoding)
         dialect = self._dialects.get(how) or self._dialect_for(how)
         way = Plan(how.charset, _coding(dialect, how.charset), how.locking, how.single, 0, 0)
@@ -106,17 +123,6 @@ class Submission:
             long = Long.UDH8
         found = self._dialects[how] = replace(self._dialect, long=long)
         return found
-
-    def _sender(self, sender: str) -> Address:
-        if len(self._senders) >= _SENDERS_MAX:
-            self._senders.clear()
-        found = self._senders[sender] = self._sources.write(sender)
-        return found
-
-    def _dest(self, target: str) -> Address:
-        if self._is_plain_dest and target.startswith("+"):
-            return Address(*self._dests.international, target[1:])
-        return self._dests.write(target)
 
     def _until(self, expires_ms: int) -> str:
         until = datetime.fromtimestamp(expires_ms / 1000, UTC)

@@ -12,7 +12,7 @@ from typing import Any
 
 import asyncpg
 
-from gateway.dispatch.recent import Sent
+from gateway.dispatch.recent import Taken
 from gateway.store.database import HotConnection
 from gateway.store.queries import load
 
@@ -33,7 +33,7 @@ class Outcomes:
     """Flights all of whose messages are answered for."""
     left: list[tuple[int, int]] = field(default_factory=list)
     """Flight and message, of those that go to queue, later or hold."""
-    sent: list[tuple[int, str, Sent]] = field(default_factory=list)
+    sent: list[tuple[int, str, Taken]] = field(default_factory=list)
     """Link, carrier's id and segment of what carriers took; its status row is above."""
     presents: list[tuple[int, int, int]] = field(default_factory=list)
     """Route, lane and the rank last claimed."""

@@ -17,7 +17,7 @@ import asyncpg
 from gateway.dispatch.early import Early, EarlyReceipts
 from gateway.dispatch.matching import SQL, Item, Matching
 from gateway.dispatch.outcomes import columns
-from gateway.dispatch.recent import RecentIds, Sent, choose
+from gateway.dispatch.recent import RecentIds, Sent, Taken, choose
 from gateway.errors import Fenced, StoreDown
 from gateway.ids import IdSource
 from gateway.model import State
@@ -102,11 +102,11 @@ class Receipts:
         )
         self._wake.set()
 
-    def carrier_ids(self, committed: Iterable[tuple[int, str, Sent]]) -> None:
+    def carrier_ids(self, committed: Iterable[tuple[int, str, Taken]]) -> None:
         """These segments were just committed, by link and id: receipts may have waited for them."""
         add = self._recent.add
-        for link, carrier, sent in committed:
-            add(link, carrier, sent)
+        for link, carrier, taken in committed:
+            add(link, carrier, taken)
         if len(self._early):
             for link, carrier, _ in committed:
                 self._try_again(self._early.waiting_for(link, carrier))

@@ -18,7 +18,7 @@ from typing import Any
 
 from gateway.dispatch.flights import Fate, Flights, Outgoing
 from gateway.dispatch.outcomes import Outcomes, write
-from gateway.dispatch.recent import Sent
+from gateway.dispatch.recent import Taken
 from gateway.dispatch.routes import Routes
 from gateway.errors import Fenced, StoreDown
 from gateway.ids import IdSource, wall_ms
@@ -47,7 +47,7 @@ class Settler:
         routes: Routes,
         *,
         may_write: Callable[[], bool] = lambda: True,
-        on_carrier_ids: Callable[[Iterable[tuple[int, str, Sent]]], None] = lambda _: None,
+        on_carrier_ids: Callable[[Iterable[tuple[int, str, Taken]]], None] = lambda _: None,
         on_states: Callable[[int, State, int], None] = lambda link, state, count: None,
         link_names: Mapping[int, str] = MappingProxyType({}),
     ) -> None:
@@ -75,16 +75,8 @@ class Settler:
         known_as = storable(carrier) if carrier else None
         self._status(message, segment, link, State.SUBMITTED, carrier=known_as)
         if known_as is not None:
-            sent = Sent(
-                message.id,
-                segment,
-                State.SUBMITTED,
-                message.target,
-                message.shop,
-                message.segments,
-                known_as,
-            )
-            self._outcomes.sent.append((link, known_as, sent))
+            what = (message.id, segment, message.target, message.shop, message.segments)
+            self._outcomes.sent.append((link, known_as, what))
         if message.segments > 1:
             message.pin = link
         self._answered(message)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from protocols.errors import LocalProtocolError
+from protocols.smpp.addresses import Address
 from protocols.smpp.fields import (
     MAX_SHORT_MESSAGE_BYTES,
     check_text,
@@ -19,14 +20,13 @@ from protocols.smpp.fields import (
 )
 from protocols.smpp.tlv import Tlv
 
-_HEADS_MAX: Final = 10_000
 _DEST_DIGITS: Final = 20
 
 
 class SubmitTemplate:
     """What one link says the same in all its texts."""
 
-    __slots__ = ("_fixed", "_heads", "_registered_delivery", "_service_type", "_tails")
+    __slots__ = ("_fixed", "_registered_delivery", "_service_type", "_tails")
 
     def __init__(
         self,
@@ -39,19 +39,27 @@ class SubmitTemplate:
         self._service_type = write_string(service_type, 5, "service_type")
         self._registered_delivery = octet(registered_delivery, "registered_delivery")
         self._fixed = encode_tlvs(tlvs)
-        self._heads: dict[tuple[str, int, int, int, int], bytes] = {}
         self._tails: dict[tuple[int, int], bytes] = {}
+
+    def head(self, source: Address, dest_ton: int, dest_npi: int) -> bytes:
+        """All that comes before the destination's digits: to be kept for the texts that share it.
+
+        Raises LocalProtocolError that names the field.
+        """
+        return b"%b\0%c%c%b\0%c%c" % (
+            self._service_type,
+            octet(source.ton, "source_addr_ton"),
+            octet(source.npi, "source_addr_npi"),
+            write_string(source.digits, 20, "source_addr"),
+            octet(dest_ton, "dest_addr_ton"),
+            octet(dest_npi, "dest_addr_npi"),
+        )
 
     def body(
         self,
-        source: str,
+        head: bytes,
         dest: str,
         payload: bytes,
-        *,
-        source_ton: int = 0,
-        source_npi: int = 0,
-        dest_ton: int = 0,
-        dest_npi: int = 0,
         esm_class: int = 0,
         data_coding: int = 0,
         validity: str = "",
@@ -62,10 +70,6 @@ class SubmitTemplate:
         `dest` has digits alone, or a plus sign before them. `payload`: at most 254 octets. Raises
         LocalProtocolError that names the field.
         """
-        key = (source, source_ton, source_npi, dest_ton, dest_npi)
-        head = self._heads.get(key)
-        if head is None:
-            head = self._head(*key)
         if len(dest) > _DEST_DIGITS or not dest.isascii() or not dest.removeprefix("+").isdigit():
             raise LocalProtocolError("destination_addr is no number of at most 20 digits")
         tail = self._tails.get((esm_class, data_coding)) if not validity else None
@@ -76,22 +80,6 @@ class SubmitTemplate:
             check_text(payload)
         body = b"%b%b%b%c%b%b" % (head, dest.encode(), tail, size, payload, self._fixed)
         return body + encode_tlvs(tlvs) if tlvs else body
-
-    def _head(
-        self, source: str, source_ton: int, source_npi: int, dest_ton: int, dest_npi: int
-    ) -> bytes:
-        head = b"%b\0%c%c%b\0%c%c" % (
-            self._service_type,
-            octet(source_ton, "source_addr_ton"),
-            octet(source_npi, "source_addr_npi"),
-            write_string(source, 20, "source_addr"),
-            octet(dest_ton, "dest_addr_ton"),
-            octet(dest_npi, "dest_addr_npi"),
-        )
-        if len(self._heads) >= _HEADS_MAX:
-            self._heads.clear()
-        self._heads[source, source_ton, source_npi, dest_ton, dest_npi] = head
-        return head
 
     def _tail(self, esm_class: int, data_coding: int, validity: str) -> bytes:
         tail = b"\0%c\0\0\0%b\0%c\0%c\0" % (

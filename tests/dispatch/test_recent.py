@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.dispatch.recent import RecentIds, Sent, choose, is_same_phone
+from gateway.dispatch.recent import RecentIds, Sent, Taken, choose, is_same_phone
 from gateway.model import State
 
 PHONE = "+12125550123"
@@ -14,11 +14,15 @@ def sent(id_: int, target: str = PHONE, carrier: str = "c1") -> Sent:
     return Sent(id_, 0, State.SUBMITTED, target, 1, 1, carrier)
 
 
+def taken(id_: int) -> Taken:
+    return (id_, 0, PHONE, 1, 1)
+
+
 def test_an_id_that_comes_again_stands_for_the_newest_segment() -> None:
     """Carriers count round and round."""
     ids = RecentIds()
-    ids.add(1, "c1", sent(1))
-    ids.add(1, "c1", sent(2))
+    ids.add(1, "c1", taken(1))
+    ids.add(1, "c1", taken(2))
     assert ids.find(1, ("c1",), "12125550123") == sent(2)
 
 
@@ -27,9 +31,9 @@ def test_only_the_likeliest_form_of_an_id_is_believed_from_memory() -> None:
     memory has only what is less likely.
     """
     ids = RecentIds()
-    ids.add(1, "16", sent(2, carrier="16"))
+    ids.add(1, "16", taken(2))
     assert ids.find(1, ("10", "a", "16"), "12125550123") is None
-    ids.add(1, "10", sent(1, carrier="10"))
+    ids.add(1, "10", taken(1))
     assert ids.find(1, ("10", "a", "16"), "12125550123") == sent(1, carrier="10")
 
 
@@ -44,9 +48,9 @@ def test_of_several_forms_the_likeliest_goes_before_the_newest() -> None:
 def test_two_texts_to_a_phone_that_a_receipt_may_mean_are_told() -> None:
     """Nothing is learned of a carrier from such a receipt."""
     ids = RecentIds()
-    ids.add(1, "10", sent(1))
+    ids.add(1, "10", taken(1))
     assert not ids.is_ambiguous(1, ("10", "a", "16"), "12125550123")
-    ids.add(1, "16", sent(2))
+    ids.add(1, "16", taken(2))
     assert ids.is_ambiguous(1, ("10", "a", "16"), "12125550123")
     assert not ids.is_ambiguous(1, ("10", "a", "16"), "12125550199")
 
@@ -70,7 +74,7 @@ def test_a_phone_is_known_however_it_is_written(target: str, digits: str) -> Non
 def test_an_id_of_another_link_or_phone_is_not_it() -> None:
     """The store is asked then: it may know an older segment."""
     ids = RecentIds()
-    ids.add(1, "c1", sent(1))
+    ids.add(1, "c1", taken(1))
     assert ids.find(2, ("c1",), "12125550123") is None
     assert ids.find(1, ("c1",), "12125550199") is None
     assert ids.find(1, (), "12125550123") is None
@@ -80,7 +84,7 @@ def test_memory_is_bounded_and_keeps_the_newest() -> None:
     """At least so many, at most twice as many."""
     ids = RecentIds(10)
     for n in range(100):
-        ids.add(1, f"c{n}", sent(n))
+        ids.add(1, f"c{n}", taken(n))
     kept = [n for n in range(100) if ids.find(1, (f"c{n}",), "12125550123")]
     assert kept == list(range(100 - len(kept), 100))
     assert 10 <= len(kept) <= 20
@@ -89,8 +93,8 @@ def test_memory_is_bounded_and_keeps_the_newest() -> None:
 def test_what_a_receipt_settled_is_forgotten() -> None:
     """A second receipt is judged by what the store has."""
     ids = RecentIds(1)
-    ids.add(1, "c1", sent(1))
-    ids.add(1, "c2", sent(2))
+    ids.add(1, "c1", taken(1))
+    ids.add(1, "c2", taken(2))
     ids.forget(1, ("c1", "c2"))
     assert ids.find(1, ("c1",), "12125550123") is None
     assert ids.find(1, ("c2",), "12125550123") is None
