@@ -21,10 +21,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, IntEnum
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from protocols.sms import gsm7, udh
 from protocols.sms.reassembly import user_data
@@ -110,8 +110,7 @@ _WORDS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """A delivery receipt."""
 
     message_id: str | None
@@ -278,6 +277,7 @@ def _error(field: str, parameter: bytes | None) -> str | None:
     return None
 
 
+@lru_cache(maxsize=256)
 def _date(field: str) -> datetime | None:
     """YYMMDDhhmm, YYMMDDhhmmss, YYYYMMDDhhmm or YYYYMMDDhhmmss; separators are overlooked.
 
