@@ -10,6 +10,8 @@ import pytest
 
 from gateway.store.esmes import EsmeOptions
 from tests.channels.certificates import Authority
+from tests.interop.smpp.kannel import Kannel, kannel
+from tests.interop.smpp.kannel import version as kannel_version
 from tests.interop.smpp.node import Node, node_peer
 from tests.interop.smpp.site import Account, Site, serving
 from tests.interop.smpp.smsc import Smsc
@@ -17,7 +19,7 @@ from tests.interop.smpp.smsc import Smsc
 PASSWORD = "secret"
 HOST = "localhost"
 _SMSC = ("node", "node-pair", "node-sar", "node-payload", "node-rest")
-_CARRIERS = ("carrier", "carrier-sar", "carrier-payload", "kannel-in", "kannel-payload")
+_CARRIERS = ("carrier", "carrier-sar", "carrier-payload", "kannel-in", "kannel-pair", "kannel-tls")
 _QUICK = {"enquire_s": 1.0, "reconnect_min_s": 0.1, "reconnect_max_s": 0.5, "stable_s": 0.1}
 _REPLIES = EsmeOptions(binds=16, has_replies=True)
 _SLOW = EsmeOptions(binds=4, rate=2.0)
@@ -69,15 +71,17 @@ def site(
         "system_id": "node-tls", "host": HOST, "port": smsc.tls_port, "tls": True,
         "tls_ca": str(authority.file),
     }  # fmt: skip
-    links["node-wrong"] = dialled | {"system_id": "node-wrong", "password": "mistaken"[:8]}
+    links["node-wrong"] = dialled | {"system_id": "node-wrong", "password": "mistaken"}
+    links["node-wrong"]["reconnect_min_s"] = links["node-wrong"]["reconnect_max_s"] = 2.0
     links |= {name: {"kind": "smpp-server", "enquire_s": 1.0} for name in _CARRIERS}
     links["carrier-sar"]["long_texts"] = "sar"
-    links["carrier-payload"]["long_texts"] = links["kannel-payload"]["long_texts"] = "payload"
+    links["carrier-payload"]["long_texts"] = links["kannel-pair"]["long_texts"] = "payload"
     accounts = {name: Account(link=name) for name in _CARRIERS}
     for name in ("node-esme", "smpplib", "kannel"):
         accounts[name] = Account(shop=name, options=_REPLIES)
         accounts[f"{name}-slow"] = Account(shop=name, options=_SLOW)
         accounts[f"{name}-ends"] = Account(shop=name)
+    accounts["kannel-safe"] = Account(shop="kannel")
     smpp = {
         "listen": "127.0.0.1:0", "tls_listen": "127.0.0.1:0", "tls_cert": str(certificate["cert"]),
         "tls_key": str(certificate["key"]), "enquire_s": 1.0, "attempts": 1000,
@@ -97,3 +101,35 @@ def node(folder: Path) -> Iterator[Node]:
     """node-smpp as who binds to us."""
     with node_peer(folder / "node-esme.log") as node:
         yield node
+
+
+@pytest.fixture(scope="session")
+def boxes(
+    site: Site, folder: Path, authority: Authority, versions: dict[str, str]
+) -> Iterator[Kannel]:
+    """Kannel with all its connections to us."""
+    plain, secure = site.ports
+
+    def account(name: str, port: int = plain, **settings: object) -> dict[str, object]:
+        given = {"smsc-username": name, "smsc-password": site.passwords[name], "port": port}
+        return given | {name.replace("_", "-"): value for name, value in settings.items()}
+
+    both = {"transceiver_mode": "true"}
+    connections = {
+        "esme": account("kannel", **both),
+        "esme-tls": account("kannel-safe", secure, use_ssl="true", **both),
+        "esme-slow": account("kannel-slow", **both),
+        "esme-wrong": account("kannel", **both) | {"smsc-password": "mistaken"},
+        "esme-tx": account("kannel-ends"),
+        "esme-rx": account("kannel-ends") | {"receive-port": plain},
+        "carrier": account("kannel-in", **both),
+        "carrier-tls": account("kannel-tls", secure, use_ssl="true", **both),
+        "carrier-wrong": account("kannel-in", **both) | {"smsc-password": "mistaken"},
+        "carrier-tx": account("kannel-pair"),
+        "carrier-rx": account("kannel-pair") | {"receive-port": plain},
+    }
+    for name in ("esme-rx", "carrier-rx"):
+        del connections[name]["port"]
+    versions["Kannel"] = kannel_version()
+    with kannel(folder, connections, authority.file) as boxes:
+        yield boxes

@@ -45,7 +45,7 @@ _OF_ESMES = "a request of ESMEs; a carrier has none to make"
 _KANNEL_FORM = "Kannel sends long texts with headers alone"
 _KANNEL_DATA = "Kannel does not send data_sm"
 _KANNEL_OPS = "Kannel does not send this request"
-_KANNEL_UNBIND = "Kannel answers an unbind, and that is all it can do with one"
+_KANNEL_RECEIPTS = "Kannel sends no receipts to whom it binds"
 _SMPPLIB_PDU = "smpplib has no such PDU"
 
 NODE_SMSC = Peer(
@@ -69,9 +69,13 @@ KANNEL_CARRIER = Peer(
     "Kannel",
     "as a carrier that binds to us",
     {
+        MT_SAR: "Kannel does not put parts with SAR parameters together",
         MO_SAR: _KANNEL_FORM,
         MO_PAYLOAD: _KANNEL_FORM,
         DATA_SM: _KANNEL_DATA,
+        DELIVERED: _KANNEL_RECEIPTS,
+        UNDELIVERED: _KANNEL_RECEIPTS,
+        THROTTLED: "Kannel takes every deliver_sm",
         MULTI: _OF_ESMES,
         QUERY: _OF_ESMES,
         CANCEL: _OF_ESMES,
