@@ -48,6 +48,8 @@ from gateway.store.directory import Directory
 from gateway.store.nodes import Node, default_name, lock_name, machine_id, register
 from gateway.store.opening import open_store
 from gateway.store.queries import load
+from gateway.voice.previews import Previews
+from gateway.voice.speech import SpeechDesk, folder_of
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +89,7 @@ class Gateway:
         self._is_stopping = False
         self._is_ready = False
         self._api: ApiServer | None = None
+        self._previews: Previews | None = None
         self.smpp: SmppServer | None = None
         """Where ESMEs bind to us, once started; None where nobody can."""
         self._lock: int | None = None
@@ -118,6 +121,9 @@ class Gateway:
         if "sms" in self.roles and settings.smpp.is_on:
             await self._start_smpp()
         if "api" in self.roles:
+            folder = folder_of(settings)
+            desk = SpeechDesk(settings.speech, folder, self._metrics.spoke)
+            self._previews = Previews(desk, self._database, folder)
             self._api = ApiServer(self._api_context())
             await self._api.start()
             self.url = self._api.url
@@ -136,7 +142,9 @@ class Gateway:
         self._network = Network(routes)
         await self._network.load(self._database, self.settings)
         for row in await self._database.fetch(dispatch["poll_routes"], self._node.id):
-            routes.get(row["id"], row["name"]).is_served_elsewhere = row["is_served"]
+            route = routes.get(row["id"], row["name"])
+            route.is_served_elsewhere = row["is_served"]
+            route.elsewhere = frozenset(row["elsewhere"])
         for row in await self._database.fetch(load("depths")["last_ranks"]):
             routes.get(row["route"]).ranker.waits(row["rank"], row["shop"])
         return routes
@@ -301,6 +309,7 @@ class Gateway:
             next_link=lambda route: self._routes.get(route).next_link(),
             readiness=self._unready,
             reload=self.reload,
+            speaker=self._previews,
         )
 
     def _unready(self) -> list[str]:
@@ -403,6 +412,8 @@ class Gateway:
         deadline = asyncio.get_running_loop().time() + patience_s
         if self._api is not None:
             await self._api.stop()
+        if self._previews is not None:
+            await self._previews.close()
         if self.smpp is not None:
             await self.smpp.stop(deadline)
         self._links.stop_feeding()

@@ -118,14 +118,14 @@ class Route:
             member.cursors.inserted(rank)
             member.has_pinned = True
 
-    def has_pinned(self) -> None:
+    def look_for_pinned(self) -> None:
         """Messages may wait in the queue that one link alone may take, or all but one."""
         for member in self.members:
             member.has_pinned = True
 
-    def is_empty(self) -> None:
-        """Nothing waits in the queue, as of the last poll: links that only other nodes have bound
-        keep up.
+    def others_keep_up(self) -> None:
+        """Nothing has waited long in the queue, as of the last poll: links that only other nodes
+        have bound, which do not tell this one what they claim, keep up.
         """
         for member in self.members:
             if not member.way.link.is_usable():

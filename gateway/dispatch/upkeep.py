@@ -18,7 +18,7 @@ from gateway.dispatch.recovery import Recovery
 from gateway.dispatch.routes import Routes
 from gateway.dispatch.sweeps import PORTION, SQL, Once, Sweeps, add_events, once
 from gateway.errors import Fenced, StoreDown
-from gateway.ids import IdSource, wall_ms
+from gateway.ids import IdSource, created_ms, wall_ms
 from gateway.model import LANES, Category, EventKind
 from gateway.policy.gate import Reason
 from gateway.store.database import HotConnection
@@ -31,6 +31,8 @@ GONE_NODES_S = 3.0
 STRANDED_S = 5.0
 HELD_S = 10.0
 RARELY_S = 60.0
+KEEPS_UP_MS = 2_000
+"""Where the first in a queue is younger than this, other nodes claim from it as fast as it fills."""
 
 Queued = list[tuple[int, int, int | None]]
 """Route, rank and pin of what was put into the queue."""
@@ -169,14 +171,15 @@ class Upkeep:
             route.elsewhere = frozenset(row["elsewhere"])
             for rank in row["presents"]:
                 route.ranker.claimed(rank)
+            if row["rank"] is None or created_ms(row["first"]) > wall_ms() - KEEPS_UP_MS:
+                route.others_keep_up()
             if row["rank"] is None:
-                route.is_empty()
                 continue
             self._working.add(row["id"])
             if route.has_link:
                 route.inserted(row["rank"])
                 if row["has_pinned"]:
-                    route.has_pinned()
+                    route.look_for_pinned()
                 route.wake()
             elif not route.is_served:
                 await self._strand(row["id"])

@@ -64,6 +64,39 @@ async def test_a_full_link_overflows_to_the_next_tier(database: ConnectParameter
         await node.settled()
 
 
+async def test_a_standby_link_leaves_what_the_first_one_sends_from_another_node(
+    database: ConnectParameters,
+) -> None:
+    """Though something waits whenever this node looks: the other one keeps up, until it does not."""
+    async with stage(database) as here, stage(database, node=2, room=100) as other:
+        await here.rows("INSERT INTO link_state VALUES (1, 0, 2, 'up', now())")
+        here.link.is_up = False
+        await here.turn()
+        second = here.add_link(2, standby=1, room=10)
+        for count in range(1, 5):
+            other.link.allow(0)
+            await here.accept()
+            await here.turn()
+            here.now += 2.0
+            await here.turn()
+            assert not second.taken
+            other.link.allow(100)
+            await other.turn()
+            await other.link.has_taken(count)
+            other.link.accept("x")
+            await other.settled()
+        other.link.allow(0)
+        late = await here.accept(text="Late")
+        await here.rows("UPDATE queue SET id = id - (10000::int8 << 22)")
+        await here.rows("UPDATE message SET id = id - (10000::int8 << 22) WHERE id = $1", late)
+        await here.turn()
+        here.now += 6.0
+        await here.turn()
+        assert len(await second.has_taken(1)) == 1
+        second.accept("x")
+        await here.settled()
+
+
 async def test_what_a_link_refuses_for_its_own_reasons_goes_to_the_other(
     database: ConnectParameters,
 ) -> None:

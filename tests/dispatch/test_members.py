@@ -226,7 +226,7 @@ def test_a_link_that_another_node_has_bound_comes_before_a_standby_link_here() -
     crew.fill()
     assert crew.claim(1).count == 0
     crew.now = 4.0
-    crew.route.is_empty()
+    crew.route.others_keep_up()
     crew.route.inserted(9)
     assert crew.claim(1).count == 0
     crew.now = 8.0
@@ -357,7 +357,7 @@ class Crowd(RuleBasedStateMachine):
             self.crew.route.reset()
             if self.rows:
                 self.crew.route.inserted(min(row.rank for row in self.rows))
-                self.crew.route.has_pinned()
+                self.crew.route.look_for_pinned()
             for _ in range(3 * len(self.rows) + 6):
                 for n in range(3):
                     self.claim(n)

@@ -292,12 +292,12 @@ ON CONFLICT DO NOTHING
 RETURNING id
 
 -- name: poll_routes
--- All routes, with the lowest rank that waits in each, if any: one index probe a route, however much
--- waits. With the ranks last claimed in them, for the nodes that claim nothing there and yet give
+-- All routes, with the lowest rank that waits in each, if any, and its message: one index probe a
+-- route, however much waits. With the ranks last claimed in them, for the nodes that claim nothing there and yet give
 -- ranks: also where nothing waits now. Whether some of it is for one link or for all but one. And
 -- whether any process has lately run a link of the route: its bind may be down, but then it is for
 -- that process to try. `elsewhere`: links that other nodes than $1 have bound.
-SELECT r.id, r.name, q.rank,
+SELECT r.id, r.name, q.rank, q.id AS first,
        ARRAY(SELECT v.rank FROM virtual_time v WHERE v.route = r.id) AS presents,
        (SELECT true FROM queue q WHERE q.route = r.id AND q.pin IS NOT NULL
         ORDER BY q.pin, q.rank, q.id LIMIT 1) AS has_pinned,
@@ -309,7 +309,8 @@ SELECT r.id, r.name, q.rank,
              WHERE l.route = r.id AND s.node <> $1 AND s.state = 'up'
                AND s.updated > now() - interval '30 seconds') AS elsewhere
 FROM route r LEFT JOIN
-     LATERAL (SELECT q.rank FROM queue q WHERE q.route = r.id ORDER BY q.rank, q.id LIMIT 1) q
+     LATERAL (SELECT q.rank, q.id FROM queue q
+              WHERE q.route = r.id ORDER BY q.rank, q.id LIMIT 1) q
      ON true
 
 -- name: read_virtual_times
