@@ -7,6 +7,7 @@ import random
 import socket
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import cast
 
 import pytest
 
@@ -71,7 +72,7 @@ class Till:
         assert self._esme is not None
         for event in events:
             if isinstance(event, Answered):
-                text, part = event.context  # type: ignore[misc]
+                text, part = cast("tuple[Text, int]", event.context)
                 if event.status:
                     self.refused.append(event.status)
                 else:
@@ -83,7 +84,7 @@ class Till:
                 self._esme.connection.session.respond(event.message)
             elif isinstance(event, Closed):
                 for context in event.unanswered:
-                    text, part = context  # type: ignore[misc]
+                    text, part = cast("tuple[Text, int]", context)
                     if len(text.pdus) > 1:
                         self._again.append((text, part))
         self._esme.connection.flush()

@@ -17,7 +17,8 @@ HOT = ("want_receipts", "want_none", "outbox", "acknowledged", "parts", "add_par
 GUARDED = {"esme_text", "esme_part", "esme_outbox", "esme_bind", "reply"}
 
 FILL = """
-INSERT INTO esme (system_id, password, link, binds, "window", rate, category, is_latin1, has_replies)
+INSERT INTO esme (system_id, password, link, binds, "window", rate, category, is_latin1,
+                  has_replies)
 SELECT 'e' || n, '', 'x', 1, 1, 0, 1, false, false FROM generate_series(1, 50) n;
 INSERT INTO node (id, name, epoch, until) SELECT n, n::text, 1, now() FROM generate_series(1, 20) n;
 INSERT INTO esme_bind SELECT id, 0, 1, 1, 9, '' FROM esme;
