@@ -14,6 +14,7 @@ from gateway.ids import IdSource, wall_ms
 if TYPE_CHECKING:
     from config.changes import Changes
     from config.settings import Settings
+    from gateway.api.speaking import Speaker
     from gateway.dispatch.acceptance import Acceptance
     from gateway.dispatch.depths import Depths
     from gateway.dispatch.intake import Intake
@@ -50,6 +51,8 @@ class ApiContext:
     """Why the gateway is not ready to accept, in words; empty when it is."""
     reload: Callable[[], Awaitable[Changes]] = field(default=_cannot_reload)
     """Reads the settings again. Raises SettingsError."""
+    speaker: Speaker | None = None
+    """Speaks messages to be looked at; None where nothing is spoken."""
     now_ms: Callable[[], int] = field(default=wall_ms)
     deadline: Deadline = field(init=False)
     """Keeps those who wait for a commit from waiting for ever."""

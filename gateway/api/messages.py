@@ -13,6 +13,7 @@ from gateway.api.context import ApiContext
 from gateway.api.decoding import Body, BodyReader, Misfit, read_body
 from gateway.api.endpoints import Endpoint, json_answer
 from gateway.api.problems import invalid
+from gateway.api.speaking import SpokenView, as_text, is_spoken, speak
 from gateway.dispatch.acceptance import (
     Draft,
     answer,
@@ -25,6 +26,7 @@ from gateway.dispatch.acceptance import (
 from gateway.dispatch.choosing import Choice
 from gateway.dispatch.intake import Idempotency
 from gateway.dispatch.request import SendRequest
+from gateway.dispatch.request_fields import read_fields
 from gateway.errors import Fault, Refusal
 from gateway.store.database import Database
 from gateway.store.directory import Shop
@@ -64,20 +66,22 @@ class Preview(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What would become of a message. `text` is what would be sent.
 
     `route`: what it would wait for, and `why`, in sentences; `link`: the link that would carry it
-    now, where this process knows of one that is able.
+    now, where this process knows of one that is able. A call has none of these, and neither
+    `encoding`, `segments` nor `from`. `voice`: what would be heard.
     """
 
     status: str
     channel: str
-    encoding: str
-    segments: int
-    sender: str = msgspec.field(name="from")
+    encoding: str | None = None
+    segments: int | None = None
+    sender: str | None = msgspec.field(name="from", default=None)
     to: str
     text: str
     repaired: list[Repair]
     expires_at: str
-    route: str
+    route: str | None = None
     why: list[str]
+    voice: SpokenView | None = None
     link: str | None = None
     reason: str | None = None
     send_at: str | None = None
@@ -235,6 +239,21 @@ async def preview(context: ApiContext, caller: Caller, request: web.Request) -> 
     header = request.headers.get(KEY_HEADER)
     wanted = read_send(context, body, header)
     shop, _ = whose(context, caller, wanted, header)
+    if wanted.channel == "voice":
+        return json_answer(await _preview_call(context, shop, wanted))
+    told = await _preview_text(context, shop, as_text(wanted))
+    if is_spoken(wanted):
+        told.status, told.reason = _REFUSED
+        told.voice, why = await speak(context, shop, wanted)
+        told.why += why
+    return json_answer(told)
+
+
+_REFUSED = ("refused", "not-available")
+"""Status and reason of what POST /v1/messages does not take in this version."""
+
+
+async def _preview_text(context: ApiContext, shop: Shop, wanted: SendRequest) -> Preview:
     draft = context.acceptance.draft(shop, wanted, context.now_ms())
     alerts, number = await _known(context.database, draft)
     choose_sender(draft, number)
@@ -249,7 +268,26 @@ async def preview(context: ApiContext, caller: Caller, request: web.Request) -> 
         now_ms=context.now_ms(),
     )
     link = context.next_link(draft.message.route)
-    return json_answer(_preview(draft, explain_route(draft, known), link))
+    return _preview(draft, explain_route(draft, known), link)
+
+
+async def _preview_call(context: ApiContext, shop: Shop, wanted: SendRequest) -> Preview:
+    """A call needs neither a number of the shop nor a route: only its phone and times are read."""
+    settings, now_ms = context.settings, context.now_ms()
+    fields = read_fields(wanted, settings.sms, settings.limits, now_ms, is_counted=False)
+    voice, why = await speak(context, shop, wanted)
+    status, reason = _REFUSED
+    return Preview(
+        status=status,
+        channel="voice",
+        to=fields.phone,
+        text=wanted.text,
+        repaired=[],
+        expires_at=iso(fields.expires_ms),
+        why=why,
+        voice=voice,
+        reason=reason,
+    )
 
 
 async def _known(database: Database, draft: Draft) -> tuple[str | None, str | None]:
@@ -313,6 +351,6 @@ ENDPOINTS = (
         "Say what would become of a message, and send nothing",
         body=SendRequest,
         answer=Preview,
-        problems=tuple(p for p in _PROBLEMS if p not in ("key-reused", "over-limit")),
+        problems=tuple(p for p in _PROBLEMS if p != "key-reused"),
     ),
 )

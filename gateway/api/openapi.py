@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -66,7 +67,10 @@ def describe(keyed: Sequence[Endpoint], opened: Sequence[OpenEndpoint]) -> dict[
     for each in opened:
         content: dict[str, Any] = {each.content_type: {}}
         answers = {"200": {"description": "Done", "content": content}}
+        answers |= _refusals(each.problems, by_type)
         operation = {"summary": each.summary, "security": [], "responses": answers}
+        if parameters := _path_parameters(each.path):
+            operation["parameters"] = parameters
         paths.setdefault(each.path, {})["get"] = operation
     key = {"type": "http", "scheme": "bearer", "description": "A key: `gateway key create`"}
     return {
@@ -92,25 +96,32 @@ def _operation(
     if endpoint.answer is not None:
         answer["content"] = {"application/json": {"schema": schemas[endpoint.answer]}}
     operation["responses"][str(endpoint.status)] = answer
-    for status, titles in _problems(endpoint).items():
-        content = {"application/problem+json": {"schema": schemas[Problem]}}
-        told = {"description": "; ".join(titles), "content": content}
-        operation["responses"][str(status)] = told
+    operation["responses"] |= _refusals(("unauthorized", *endpoint.problems), schemas)
     return operation
 
 
-def _problems(endpoint: Endpoint) -> dict[int, list[str]]:
+def _refusals(problems: Sequence[str], schemas: dict[Any, Any]) -> dict[str, Any]:
     """What can go wrong, by HTTP status."""
     found: dict[int, list[str]] = {}
-    for type_ in ("unauthorized", *endpoint.problems):
+    for type_ in problems:
         found.setdefault(STATUS_CODES[type_], []).append(f"{type_}: {TITLES[type_]}")
-    return found
+    content = {"application/problem+json": {"schema": schemas[Problem]}}
+    return {
+        str(status): {"description": "; ".join(titles), "content": content}
+        for status, titles in found.items()
+    }
+
+
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    """What stands in braces in a path."""
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)}", path)
+    ]
 
 
 def _parameters(endpoint: Endpoint, components: dict[str, Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    if "{id}" in endpoint.path:
-        found.append({"name": "id", "in": "path", "required": True, "schema": {"type": "string"}})
+    found = _path_parameters(endpoint.path)
     if endpoint.query is not None:
         properties = components[endpoint.query.__name__]["properties"]
         found += [{"name": n, "in": "query", "schema": s} for n, s in properties.items()]

@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from config.settings import split_listen
-from gateway.api import batch, lookups, messages, openapi, ops, queues, reload, replies
+from gateway.api import batch, lookups, messages, openapi, ops, queues, reload, replies, speaking
 from gateway.api.context import ApiContext
 from gateway.api.endpoints import Endpoint, OpenEndpoint, bind
 from gateway.api.express import Hall
@@ -38,6 +38,7 @@ KEYED: tuple[Endpoint, ...] = (
     *lookups.ENDPOINTS,
     *replies.ENDPOINTS,
     *queues.ENDPOINTS,
+    *speaking.ENDPOINTS,
     *reload.ENDPOINTS,
 )
 """Every endpoint that needs a key."""
@@ -51,7 +52,8 @@ class CannotListen(GatewayError):
 
 def open_endpoints() -> tuple[OpenEndpoint, ...]:
     """Every endpoint that needs no key."""
-    return (*ops.endpoints(), *openapi.endpoints(KEYED, ops.endpoints()))
+    opened = (*ops.endpoints(), *speaking.endpoints())
+    return (*opened, *openapi.endpoints(KEYED, opened))
 
 
 def make_app(context: ApiContext, *, with_ops: bool = True) -> web.Application:

@@ -18,6 +18,7 @@ from gateway.cli.frame import add_command, config_path
 from gateway.cli.output import paint, print_json, print_table
 from gateway.cli.store import database_by_url
 from gateway.dispatch.choosing import Routing
+from gateway.voice.engines import speech_breaches
 
 if TYPE_CHECKING:
     from gateway.cli.frame import Subparsers
@@ -118,7 +119,12 @@ async def links(settings: Settings) -> list[Breach]:
     return link_breaches(settings)
 
 
-CHECKS: tuple[Check, ...] = (tls_files, links, database_user, database_by_url)
+async def engines(settings: Settings) -> list[Breach]:
+    """The engines that speak are installed, and have their voices."""
+    return speech_breaches(settings)
+
+
+CHECKS: tuple[Check, ...] = (tls_files, links, engines, database_user, database_by_url)
 
 
 def _record(fault: Fault) -> dict[str, object]:

@@ -24,14 +24,17 @@ COMMANDS = (
     "esme",
     "health",
     "key",
+    "lexicon",
     "link",
     "message",
     "migrate",
     "number",
     "queue",
+    "say",
     "send",
     "serve",
     "shop",
+    "voices",
 )
 """Modules of `gateway.cli` that register a command; a `-` in its name is `_` in the module's."""
 

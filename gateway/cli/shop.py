@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gateway.cli.frame import add_command
@@ -11,8 +11,12 @@ from gateway.cli.output import print_json, print_table, visible
 from gateway.cli.store import add_group, in_store
 from gateway.store import shops
 from gateway.store.records import Shop
+from gateway.voice.voices import require_speakable
 
 if TYPE_CHECKING:
+    import asyncpg
+
+    from config.settings import Settings
     from gateway.cli.frame import Subparsers
 
 _OPTIONS = {
@@ -22,7 +26,13 @@ _OPTIONS = {
     "time_zone": ("ZONE", "IANA name: America/New_York"),
     "support_until": ("DATE", "last active day, 2030-12-31; without it there is no end"),
     "method": ("METHOD", "sms or email; without it texts, once a number is assigned"),
+    "language": ("LANGUAGE", "en, es or fr; without it what [speech] language says"),
+    "voice": ("VOICE", "as `gateway voices` lists it: pico:en-GB"),
+    "engines": ("ENGINES", "the order in which engines are tried: piper,pico"),
+    "allowed": ("ENGINE", "engines on other machines that may have its texts, all of them: gtts"),
 }
+_FLAGS = {"allowed": "--allow-engine"}
+"""Options that are not called like their field."""
 
 
 def register(subparsers: Subparsers) -> None:
@@ -44,17 +54,19 @@ def register(subparsers: Subparsers) -> None:
 
 def _register_changes(actions: Subparsers) -> None:
     added = add_command(actions, "add", "Add a shop")
-    changed = add_command(actions, "set", 'Change a shop; "" clears a date or method')
+    changed = add_command(actions, "set", 'Change a shop; "" clears what need not be')
     for parser, run in ((added, add), (changed, change)):
         _add_code(parser)
         for field, (metavar, text) in _OPTIONS.items():
             is_required = parser is added and field in shops.REQUIRED
-            parser.add_argument(_flag(field), metavar=metavar, help=text, required=is_required)
+            parser.add_argument(
+                _flag(field), dest=field, metavar=metavar, help=text, required=is_required
+            )
         parser.set_defaults(run=run, parser=parser)
 
 
 def _flag(field: str) -> str:
-    return "--" + field.replace("_", "-")
+    return _FLAGS.get(field) or "--" + field.replace("_", "-")
 
 
 def _add_code(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +81,12 @@ def _given(args: argparse.Namespace) -> dict[str, str | None]:
 async def add(args: argparse.Namespace) -> int:
     """Add a shop."""
     values = {"code": args.code, **_given(args)}
-    shop = await in_store(args, lambda c, settings: shops.add_shop(c, values, settings.sms))
+
+    async def work(connection: asyncpg.Connection, settings: Settings) -> Shop:
+        shop = await shops.add_shop(connection, values, settings.sms, settings.speech)
+        return _speakable(shop, values, settings)
+
+    shop = await in_store(args, work)
     print(f"added shop {shop.code}")
     return 0
 
@@ -79,10 +96,22 @@ async def change(args: argparse.Namespace) -> int:
     values = _given(args)
     if not values:
         args.parser.error(f"name what to change: {', '.join(map(_flag, _OPTIONS))}")
-    code = args.code
-    shop = await in_store(args, lambda c, settings: shops.set_shop(c, code, values, settings.sms))
+
+    async def work(connection: asyncpg.Connection, settings: Settings) -> Shop:
+        sms, speech = settings.sms, settings.speech
+        shop = await shops.set_shop(connection, args.code, values, sms, speech)
+        return _speakable(shop, values, settings)
+
+    shop = await in_store(args, work)
     print(f"changed shop {shop.code}")
     return 0
+
+
+def _speakable(shop: Shop, values: Mapping[str, str | None], settings: Settings) -> Shop:
+    """The shop. Raises Refusal, which undoes all, where it could not be spoken as it is to be."""
+    if any(values.get(field) is not None for field in shops.SPOKEN):
+        require_speakable(shop, settings.speech)
+    return shop
 
 
 async def hold(args: argparse.Namespace) -> int:
@@ -134,15 +163,23 @@ def describe(shop: Shop) -> dict[str, Any]:
         "support_until": shop.support_until,
         "method": shop.method,
         "is_held": shop.is_held,
+        "language": shop.speech.language,
+        "voice": shop.speech.voice,
+        "engines": list(shop.speech.engines),
+        "allowed_engines": list(shop.speech.allowed),
         "numbers": [
             {"number": number.number, "link": number.route_name} for number in shop.numbers
         ],
     }
 
 
-def _cell(value: str | bool | Sequence[dict[str, str]] | None) -> str:
+def _cell(value: str | bool | Sequence[str | dict[str, str]] | None) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(f"{number['number']} by {number['link']}" for number in value)
+        return ", ".join(map(_item, value))
     return "" if value is None else visible(str(value))
+
+
+def _item(value: str | dict[str, str]) -> str:
+    return value if isinstance(value, str) else f"{value['number']} by {value['link']}"

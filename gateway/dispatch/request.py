@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from config.speech import SpokenLanguage
+
 Label = Annotated[str, msgspec.Meta(max_length=200)]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)]
 
@@ -27,9 +29,10 @@ class Contact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class Voice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Options of a spoken message."""
+    """Options of a spoken message. `language`: None for the shop's."""
 
     voicemail: Literal["leave", "skip"] = "leave"
+    language: SpokenLanguage | None = None
 
 
 class SendRequest(

@@ -1,5 +1,5 @@
-"""Counters and gauges for Prometheus. Labels are channels, categories and routes, never shops: at
-most 300 series.
+"""Counters and gauges for Prometheus. Labels are channels, categories, routes and engines, never
+shops: at most 300 series.
 
 Children are looked up once and kept, since `labels()` costs more than the increment. Figures by
 shop come from the database (`GET /v1/queues`).
@@ -73,6 +73,14 @@ class Metrics:
         self.replies_unrouted = self._counter(
             "replies_unrouted", "Texts received for a number that belongs to no shop"
         )
+        self._speech = {
+            name: self._counter(f"speech_{name}", text, ["engine"])
+            for name, text in (
+                ("renders", "Texts that an engine was given to speak"),
+                ("errors", "Texts that an engine did not speak"),
+                ("seconds", "Time that engines took, waiting for their turn included"),
+            )
+        }
         self._depths = self._gauge("queue_depth", "Messages that wait", ["route", "place"])
         self._oldest = self._gauge(
             "queue_oldest_seconds", "Age of the oldest message that is ready", ["route"]
@@ -107,6 +115,14 @@ class Metrics:
             counter = self._segments.labels(self._label(link), state.word)
             self._children[link, state] = counter
         counter.inc(count)
+
+    def spoke(self, engine: str, seconds: float, is_error: bool) -> None:
+        """An engine had a text, and spoke it or failed."""
+        label = self._label(engine)
+        self._speech["renders"].labels(label).inc()
+        self._speech["seconds"].labels(label).inc(seconds)
+        if is_error:
+            self._speech["errors"].labels(label).inc()
 
     def set_depth(self, route: str, place: str, count: int) -> None:
         """How many messages of a route are in a place: `queue`, `later`, `hold` or `flight`."""

@@ -1,0 +1,234 @@
+"""Messages spoken to be looked at: the script, the speech, and a link to hear it.
+
+Rendering is bounded: so many new texts a minute for each shop, so many at a time for all, so many
+that wait. Many previews of one text are one rendering.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from gateway.errors import Refusal
+from gateway.voice.lexicons import Lexicons
+from gateway.voice.links import BadLink, LinkExpired, Links, read_secret
+from gateway.voice.quota import Quota
+from gateway.voice.refusals import faulty, told
+from gateway.voice.speech import SpeechDesk
+from gateway.voice.voices import VoiceReport, report
+
+if TYPE_CHECKING:
+    from gateway.model import Category
+    from gateway.store.database import Database
+    from gateway.store.records import Shop, ShopSpeech
+    from gateway.voice.script import Script
+    from tts.speech import Audio
+
+log = logging.getLogger(__name__)
+
+_GONE: Final = "post the preview again for a new link"
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenPreview:
+    """A message as a person would hear it.
+
+    `script` is for reading, a part a line; `spoken` is what the engine was given. `voicemail`: the
+    script that would be left on a voicemail, None where `why_no_voicemail` says why there is none.
+    """
+
+    script: str
+    spoken: str
+    language: str
+    engine: str
+    voice: str
+    duration_s: float
+    token: str
+    expires_ms: int
+    voicemail: str | None = None
+    why_no_voicemail: str | None = None
+
+
+class Previews:
+    """Speaks what may be sent."""
+
+    def __init__(
+        self,
+        desk: SpeechDesk,
+        database: Database,
+        folder: Path | None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`folder` holds the secret of the links; `clock` tells calendar time."""
+        settings = desk.settings
+        self._desk = desk
+        self._settings = settings
+        self._lexicons = Lexicons(database)
+        self._folder = folder
+        self._clock = clock
+        self._links: Links | None = None
+        self._quota = Quota(settings.previews_per_minute)
+        self._turns = asyncio.Semaphore(settings.previews_at_once)
+        self._flights: dict[object, asyncio.Task[Audio]] = {}
+
+    async def close(self) -> None:
+        """Stop rendering, and close the desk."""
+        flights = list(self._flights.values())
+        for flight in flights:
+            flight.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
+        await self._desk.close()
+
+    async def preview(
+        self, shop: Shop, text: str, category: Category, language: str | None, *, is_left: bool
+    ) -> SpokenPreview:
+        """Speak a message of a shop as a call would.
+
+        `is_left`: whether the message would be left on a voicemail. Raises Refusal.
+        """
+        spoken_in = language or shop.speech.language or self._settings.language
+        lexicon = await self._lexicons.of(shop)
+        await self._desk.open()
+        with told():
+            make = (shop, text, category, spoken_in, lexicon)
+            script = await asyncio.to_thread(_script, *make)
+            voicemail, why = await asyncio.to_thread(_voicemail, *make) if is_left else (None, None)
+            _require_short(script.spoken)
+            audio = await self._hear(shop, script.spoken, spoken_in)
+        links = await self._open_links()
+        expires_s = int(self._clock() + self._settings.link_s)
+        return SpokenPreview(
+            script=script.text,
+            spoken=audio.script,
+            language=spoken_in,
+            engine=audio.engine,
+            voice=audio.voice,
+            duration_s=round(audio.duration_s, 2),
+            token=links.make(audio.key, expires_s),
+            expires_ms=expires_s * 1000,
+            voicemail=voicemail,
+            why_no_voicemail=why,
+        )
+
+    async def listen(self, token: str) -> bytes:
+        """The WAV that a link leads to. Raises Refusal `not-found`."""
+        try:
+            key = (await self._open_links()).read(token, self._clock())
+        except BadLink:
+            raise Refusal("not-found", "There is no such link.") from None
+        except LinkExpired:
+            raise Refusal("not-found", "The link has expired.", hint=_GONE) from None
+        content = await (await self._desk.open()).cache.find(key)
+        if content is None:
+            raise Refusal("not-found", "The speech is not kept any more.", hint=_GONE)
+        return await asyncio.to_thread(_wav, content)
+
+    async def voices(self, shop: Shop | None) -> VoiceReport:
+        """The voices that a shop may use, or all there are, and how the engines do."""
+        parts = await self._desk.open()
+        speech = None if shop is None else shop.speech
+        return report(parts.built, self._settings, speech, parts.speech.health())
+
+    async def _hear(self, shop: Shop, words: str, language: str) -> Audio:
+        """The speech; one task makes it for all who ask for the same."""
+        speech = shop.speech
+        wanted = (words, language, speech.engines, speech.allowed, speech.voice)
+        flight = self._flights.get(wanted)
+        if flight is None:
+            settings = self._settings
+            if len(self._flights) >= settings.previews_at_once + settings.previews_waiting_max:
+                raise Refusal("unavailable", "Too many previews wait.", retry_after_s=2)
+            self._quota.take(shop.id, wanted, self._clock())
+            flight = asyncio.create_task(self._say(shop.id, wanted, speech), name="preview")
+            self._flights[wanted] = flight
+            flight.add_done_callback(_look)
+        try:
+            async with asyncio.timeout(self._settings.preview_timeout_s):
+                return await asyncio.shield(flight)
+        except TimeoutError:
+            raise Refusal(
+                "unavailable", "No engine has spoken in time.", retry_after_s=5
+            ) from None
+
+    async def _say(
+        self, shop: int, wanted: tuple[str, str, object, object, object], speech: ShopSpeech
+    ) -> Audio:
+        words, language, *_ = wanted
+        try:
+            async with self._turns:
+                return await self._desk.say(words, language, speech)
+        except BaseException:
+            self._quota.forget(shop, wanted)
+            raise
+        finally:
+            del self._flights[wanted]
+
+    async def _open_links(self) -> Links:
+        if self._links is None:
+            try:
+                secret = await asyncio.to_thread(read_secret, self._folder)
+            except OSError as error:
+                log.error("links to previews work until the next start only: %s", error)
+                secret = read_secret(None)
+            self._links = self._links or Links(secret)
+        return self._links
+
+
+def _script(
+    shop: Shop,
+    text: str,
+    category: Category,
+    language: str,
+    lexicon: Mapping[str, str],
+    *,
+    is_voicemail: bool = False,
+) -> Script:
+    from gateway.voice.script import call_script
+
+    return call_script(
+        shop.name,
+        text,
+        callback=shop.main_phone,
+        category=category,
+        language=language,
+        is_voicemail=is_voicemail,
+        lexicon=lexicon,
+    )
+
+
+def _voicemail(
+    shop: Shop, text: str, category: Category, language: str, lexicon: Mapping[str, str]
+) -> tuple[str | None, str | None]:
+    """The script to leave, or why there is none."""
+    from gateway.voice.script import ScriptError
+
+    try:
+        return _script(shop, text, category, language, lexicon, is_voicemail=True).text, None
+    except ScriptError as error:
+        return None, str(error)
+
+
+def _look(flight: asyncio.Task[Audio]) -> None:
+    """Nobody may be left to look at how it ended."""
+    if not flight.cancelled():
+        flight.exception()
+
+
+def _require_short(words: str) -> None:
+    from tts.engine import MAX_TEXT_CHARS
+
+    if len(words) > MAX_TEXT_CHARS:
+        problem = f"makes {len(words):,} spoken characters; a call has at most {MAX_TEXT_CHARS:,}"
+        raise faulty("text", problem, "shorten it: numbers and prices take most")
+
+
+def _wav(content: bytes) -> bytes:
+    from protocols.audio import g711, wav
+
+    return wav.write(g711.decode(content, g711.Law.ULAW), g711.RATE)

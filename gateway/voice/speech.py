@@ -1,0 +1,156 @@
+"""Speech as the gateway uses it: composed when somebody first speaks, closed in order at the end.
+
+A gateway that never speaks loads no engine, no numpy, and opens no cache.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from gateway.voice.engines import Built, Count, Counted, build
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from config.settings import Settings
+    from config.speech import SpeechSettings
+    from gateway.store.records import ShopSpeech
+    from tts.cache import Cache
+    from tts.decoder import Decoder
+    from tts.engine import Engine
+    from tts.speech import Audio, Speech, Utterance
+
+log = logging.getLogger(__name__)
+
+FOLDER: Final = "speech"
+"""Where speech is kept, in the data folder. Nothing of speech is written anywhere else."""
+
+
+def folder_of(settings: Settings) -> Path:
+    """The folder for speech of these settings."""
+    return settings.store.data_dir / FOLDER
+
+
+def _uncounted(_engine: str, _seconds: float, _is_error: bool) -> None:
+    """For who wants no figures."""
+
+
+@dataclass(slots=True)
+class Parts:
+    """What speaks."""
+
+    speech: Speech
+    cache: Cache
+    built: Built
+    decoder: Decoder
+    session: aiohttp.ClientSession
+
+
+class SpeechDesk:
+    """Speaks for shops, each by its own engines. `folder` None: keeps speech in memory alone."""
+
+    def __init__(
+        self, settings: SpeechSettings, folder: Path | None, count: Count = _uncounted
+    ) -> None:
+        """`count` is told of each text that an engine had."""
+        self.settings = settings
+        self._folder = folder
+        self._count = count
+        self._opening: asyncio.Task[Parts] | None = None
+
+    async def open(self) -> Parts:
+        """What speaks, made the first time. Who goes away meanwhile leaves it to the next."""
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._compose(), name="speech")
+        try:
+            return await asyncio.shield(self._opening)
+        except Exception:
+            self._opening = None
+            raise
+
+    async def close(self) -> None:
+        """End what was opened: engines and cache, then what they work with."""
+        opening, self._opening = self._opening, None
+        if opening is None:
+            return
+        (parts,) = await asyncio.gather(opening, return_exceptions=True)
+        if isinstance(parts, Parts):
+            await parts.speech.close()
+            await parts.decoder.close()
+            await parts.session.close()
+
+    async def say(self, words: str, language: str, shop: ShopSpeech) -> Audio:
+        """Speak words that are normalised already, as the shop wants it.
+
+        Raises TextRefused, and NotSpoken with every engine that did not speak and why.
+        """
+        parts = await self.open()
+        engines = parts.built.engines
+        return await parts.speech.say(utterance(words, language, shop, self.settings, engines))
+
+    async def _compose(self) -> Parts:
+        """Load what is needed in a thread, since that takes a quarter of a second."""
+        await asyncio.to_thread(_load)
+        import aiohttp
+
+        from tts.cache import Cache
+        from tts.decoder import Decoder
+        from tts.speech import Speech
+
+        settings = self.settings
+        session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+        decoder = Decoder()
+        try:
+            built = await asyncio.to_thread(build, settings, session, decoder)
+            for breach in built.faults.values():
+                log.error("speech: %s", breach.problem)
+            cache = Cache(
+                self._folder, max_bytes=settings.cache_max_bytes, ttl_s=settings.cache_ttl_s
+            )
+            speech = Speech([Counted(engine, self._count) for engine in built.engines], cache)
+            await speech.start()
+        except BaseException:
+            await session.close()
+            raise
+        return Parts(speech, cache, built, decoder, session)
+
+
+def _load() -> None:
+    """Import what speaks, and make the tables of its languages."""
+    importlib.import_module("tts.speech")
+    normalize = importlib.import_module("tts.normalize")
+    for language in normalize.LANGUAGES:
+        normalize.rules(language)
+
+
+def allowed_engines(shop: ShopSpeech, engines: list[Engine]) -> frozenset[str]:
+    """Those that may have the shop's texts: engines on this machine, and those it allows."""
+    mine = (each.name for each in engines if not each.is_remote or each.name in shop.allowed)
+    return frozenset(mine)
+
+
+def utterance(
+    words: str, language: str, shop: ShopSpeech, settings: SpeechSettings, engines: list[Engine]
+) -> Utterance:
+    """What `Speech.say` is asked for a shop."""
+    from tts.speech import Utterance
+
+    return Utterance(
+        words,
+        language=language,
+        engines=shop.engines or settings.engines,
+        allowed=allowed_engines(shop, engines),
+        voice=shop.voice or "",
+    )
+
+
+def spoken_by(shop: ShopSpeech, engine: str | None, voice: str | None) -> ShopSpeech:
+    """As the shop is spoken, but by this engine alone and this voice, where they are named."""
+    if engine is not None:
+        shop = replace(shop, engines=(engine,))
+    return shop if voice is None else replace(shop, voice=voice)
