@@ -12,7 +12,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
 export PYTHONUTF8 = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench crash speech clean
+.PHONY: help install demo test lint bench crash interop speech clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -40,9 +40,14 @@ crash: $(VENV)/.developing ## Repeat the crash tests, ROUNDS=100 times each
 speech: $(VENV)/.listening ## Check that callers would understand what is said
 	$(BIN)/python -m speech $(ARGS)
 
+interop: $(VENV)/.developing ## Test against node-smpp, smpplib and Kannel, which it installs; WRITE=1 writes docs/interop.md
+	@sh tests/interop/install
+	$(BIN)/python -m pytest -m interop --maxfail=10 tests/interop $(if $(WRITE),--interop-write) $(ARGS)
+
 clean: ## Remove .venv and everything that the other targets made
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -rf .import_linter_cache
+	rm -rf tests/interop/node/node_modules
 	find $(SOURCES) $(wildcard tests bench) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A marker is written last, so that an interrupted installation starts over.

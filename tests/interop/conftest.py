@@ -51,5 +51,7 @@ def versions(request: pytest.FixtureRequest) -> dict[str, str]:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Write the page, if that was asked for and everything passed."""
     config = session.config
-    if config.getoption("--interop-write") and exitstatus == pytest.ExitCode.OK:
-        matrix.write(SUITES, config.stash[_COVERED], config.stash[_VERSIONS])
+    found = config.stash[_COVERED]
+    is_good = exitstatus == pytest.ExitCode.OK and not matrix.faults(SUITES, found)
+    if config.getoption("--interop-write") and is_good:
+        matrix.write(SUITES, found, config.stash[_VERSIONS])
