@@ -37,6 +37,11 @@ class StreamFramer:
         self._searched = 0
         self._size = 0  # of the message under way, once its head is there
 
+    @property
+    def has_rest(self) -> bool:
+        """Whether the beginning of something has come whose end has not."""
+        return bool(self._buffer)
+
     def receive_data(self, data: bytes) -> list[bytes | KeepAlive]:
         """Take bytes in any pieces. Raises SipError when the framing is lost: no or no single
         Content-Length, or a message over the limit; the connection is then of no use."""
