@@ -62,6 +62,7 @@ class MailLink:
         """`tls`: instead of the system's certificate authorities."""
         self.id = id_
         self.name = "mail"
+        self.is_stopped = False
         self.state = LinkState("up", wall())
         self.on_room: Callable[[], None] = lambda: None
         self._limits = limits

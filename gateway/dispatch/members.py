@@ -38,6 +38,10 @@ class Link(Protocol):
     def is_usable(self) -> bool:
         """Whether it could send at all: bound, not paused, not stopped, below its daily cap."""
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether an operator told it to rest: nobody knows for how long."""
+
 
 class Way:
     """A link as dispatch uses it, whatever routes it serves. `reserved`: messages that are about
@@ -89,6 +93,11 @@ class Member:
         """The link's row in the store."""
         return self.way.link.id
 
+    @property
+    def holds_pins(self) -> bool:
+        """Whether messages of which it has taken a part wait for it."""
+        return not self.way.link.is_stopped
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
@@ -128,8 +137,9 @@ def able(
 def grant(member: Member, members: Sequence[Member], ready: Sequence[Member], room: int) -> Grant:
     """What one of several members may claim; a count of 0: nothing now. `ready` are the able ones.
 
-    A pin above 0 names the only link that may take a message, as it has taken a part of it; one
-    below 0 the link that should not, as it has refused it, unless no other is able.
+    A pin above 0 names the only link that may take a message, as it has taken a part of it, unless
+    an operator stopped it; one below 0 the link that should not, as it has refused it, unless no
+    other is able.
     """
     if any(other.standby < member.standby for other in ready):
         if not member.has_pinned:
@@ -138,7 +148,7 @@ def grant(member: Member, members: Sequence[Member], ready: Sequence[Member], ro
         return Grant(room, pinned=(member.id, *refused))
     if not member.cursors.may_have:
         return Grant(0)
-    passed_over = [other.id for other in members if other is not member]
+    passed_over = [other.id for other in members if other is not member and other.holds_pins]
     if any(other is not member for other in ready):
         passed_over.append(-member.id)
     return Grant(_turn(member, members, room), passed_over=tuple(passed_over))

@@ -111,7 +111,7 @@ class Route:
                 member.cursors.inserted(rank)
             return
         if pin > 0:
-            named = [member for member in self.members if member.id == pin] or self.members
+            named = [m for m in self.members if m.id == pin and m.holds_pins] or self.members
         else:
             named = [member for member in self._able() if member.id != -pin] or self.members
         for member in named:

@@ -74,6 +74,7 @@ class PlayedLink:
         self.name = "acme"
         self.most = room
         self.is_up = True
+        self.is_stopped = False
         self.taken: list[Outgoing] = []
         self.sent: list[tuple[int, int]] = []
         """Message and segment of all that was ever handed to the socket."""

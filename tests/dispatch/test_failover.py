@@ -198,6 +198,34 @@ async def test_a_message_half_sent_stays_with_its_link(database: ConnectParamete
         assert await node.states(id_) == {0: State.SUBMITTED, 1: State.SUBMITTED}
 
 
+async def test_the_rest_of_a_text_does_not_wait_for_a_link_that_was_stopped(
+    database: ConnectParameters,
+) -> None:
+    """Within a poll another link of the route takes it."""
+    async with stage(database, room=10) as node:
+        await node.queue_is_known_empty()
+        second = node.add_link(2, standby=1, room=10)
+        id_ = await node.accept(text=LONG)
+        await node.link.has_taken(1)
+        node.link.accept("one", segment=0)
+        node.link.is_up = False
+        node.link.allow(0)
+        node.link.put_off(EventKind.RETRIED)
+        await node.settled()
+        await node.turn()
+        assert await node.place(id_) == "queue"
+        node.link.is_stopped = True
+        await node.turn()
+        (message,) = await second.has_taken(1)
+        assert (message.id, message.answered) == (id_, (0,))
+        second.accept("two")
+        await node.settled()
+        assert await node.rows("SELECT segment, link FROM status ORDER BY segment") == [
+            (0, 1),
+            (1, 2),
+        ]
+
+
 async def test_a_pin_to_a_link_that_no_settings_know_is_void(database: ConnectParameters) -> None:
     """The rest goes by whoever is there."""
     async with stage(database, room=10) as node:

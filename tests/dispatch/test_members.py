@@ -26,6 +26,7 @@ class PlayedWay:
         self.name = f"link-{id_}"
         self.free = free
         self.is_up = True
+        self.is_stopped = False
 
     def room(self) -> int:
         """What the test allows."""
@@ -203,6 +204,18 @@ def test_a_pin_to_a_link_that_is_gone_is_void() -> None:
     assert all(member.cursors.may_have for member in crew.members[:2])
     crew.route.remove_link(crew.members[1])
     assert crew.route.grant(crew.members[0], 10) == Grant(10), "an only link takes everything"
+
+
+def test_a_pin_to_a_link_that_is_stopped_is_void_until_it_is_started() -> None:
+    """Nobody knows for how long it rests, and half a text is no text."""
+    crew = Crew((1, 0), (1, 0))
+    crew.links[1].is_stopped, crew.links[1].is_up = True, False
+    crew.settle()
+    crew.route.inserted(7, pin=2)
+    assert crew.members[0].cursors.may_have
+    assert crew.route.grant(crew.members[0], 10) == Grant(10)
+    crew.links[1].is_stopped = False
+    assert crew.route.grant(crew.members[0], 10).passed_over == (2,)
 
 
 def test_what_a_link_leaves_is_looked_for_by_the_others() -> None:
