@@ -3,6 +3,7 @@ WORKDIR /src
 COPY pyproject.toml LICENSE ./
 COPY config config
 COPY protocols protocols
+COPY tts tts
 COPY gateway gateway
 RUN python -m venv /opt/gateway && /opt/gateway/bin/pip install --no-cache-dir .
 
