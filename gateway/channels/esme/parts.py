@@ -3,7 +3,7 @@
 An ESME may wait for the answer to one part before it sends the next, so each part is answered when
 it is stored. The text has its id from its first part on; when the last part is there, the whole is
 accepted under that id, the last part is answered with what comes of it, and the parts are deleted.
-If the process dies in between, the ESME submits the unanswered part again, which is then known.
+If the process dies before that, the ESME submits the unanswered part again, which is then known.
 """
 
 from __future__ import annotations
