@@ -10,7 +10,7 @@ from config.faults import KeyPath
 from config.settings import SECRETS
 
 PREFIX = "GATEWAY__"
-LISTS = ("links", "routes")
+LISTS = ("links", "routes", "trunks")
 """Sections of which there may be several, each with a name."""
 
 

@@ -1,8 +1,8 @@
 """Settings from a TOML file and the environment, with every fault found in one run.
 
 `GATEWAY__SECTION__KEY` overrides a key, `GATEWAY__LINKS__ACME__HOST` one of the link named `acme`
-(a `-` in its name is `_` there), `GATEWAY__LINKS__0__HOST` one of the first link; routes likewise.
-A name that the file does not have makes a new link or route. Lists are written with commas. A key
+(a `-` in its name is `_` there), `GATEWAY__LINKS__0__HOST` one of the first link; routes and trunks
+likewise. A name that the file does not have makes a new one. Lists are written with commas. A key
 that ends in `_file` names a file whose content is the secret. Paths are relative to the settings
 file, in the environment to the working directory; an empty path is the same as none.
 """
@@ -33,6 +33,7 @@ from config.settings import (
     RouteSettings,
     Section,
     Settings,
+    TrunkSettings,
     default_data_dir,
 )
 from config.toml_lines import KeyLines
@@ -129,6 +130,7 @@ class _Builder:
         parts: dict[str, Any] = {
             "links": tuple(self._tables(LinkSettings, "links", raw)),
             "routes": tuple(self._tables(RouteSettings, "routes", raw)),
+            "trunks": tuple(self._tables(TrunkSettings, "trunks", raw)),
         }
         for info in msgspec.structs.fields(Settings):
             if info.name not in LISTS:

@@ -11,6 +11,7 @@ from config.faults import KeyPath
 from config.route_rules import RESERVED_NAMES, routes_are_sound
 from config.settings import LinkSettings, Settings, is_loopback, split_listen
 from config.speech_rules import speech_is_possible
+from config.trunk_rules import trunks_are_sound, voice_is_possible
 
 _MAILBOX = re.compile(r"[^\s@<>\"(),:;\\\x00-\x20]+@[A-Za-z0-9.-]+\Z")
 
@@ -55,6 +56,10 @@ def _addresses(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     for key in ("listen", "tls_listen"):
         if getattr(settings.smpp, key):
             yield ("smpp", key), getattr(settings.smpp, key)
+    if settings.trunks:
+        for key in ("listen", "tls_listen"):
+            if getattr(settings.voice, key):
+                yield ("voice", key), getattr(settings.voice, key)
     for key in ("smsc_listen", "smtp_listen", "page_listen"):
         yield ("sandbox", key), getattr(settings.sandbox, key)
 
@@ -212,6 +217,8 @@ RULES: tuple[Rule, ...] = (
     links_have_own_names,
     links_are_possible,
     routes_are_sound,
+    trunks_are_sound,
+    voice_is_possible,
     mail_is_whole,
     speech_is_possible,
     countries_hold_the_default,

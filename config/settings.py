@@ -22,6 +22,7 @@ from config.routes import RouteSettings
 from config.section import SECRETS, Host, Port, Region, Seconds, Section
 from config.smpp_server import SmppServerSettings
 from config.speech import SpeechSettings
+from config.trunks import TrunkSettings, VoiceSettings
 
 __all__ = [
     "SECRETS",
@@ -39,6 +40,8 @@ __all__ = [
     "SmsSettings",
     "SpeechSettings",
     "StoreSettings",
+    "TrunkSettings",
+    "VoiceSettings",
     "default_data_dir",
     "is_loopback",
     "split_listen",
@@ -159,6 +162,8 @@ class Settings(Section, frozen=True):
     node: NodeSettings = NodeSettings()
     links: tuple[LinkSettings, ...] = ()
     routes: tuple[RouteSettings, ...] = ()
+    trunks: tuple[TrunkSettings, ...] = ()
+    voice: VoiceSettings = VoiceSettings()
     smpp: SmppServerSettings = SmppServerSettings()
     mail: MailSettings = MailSettings()
     sms: SmsSettings = SmsSettings()

@@ -11,24 +11,32 @@ import pytest
 
 import config
 from config.loading import load
-from config.settings import LinkSettings, RouteSettings, Section, Settings
+from config.settings import LinkSettings, RouteSettings, Section, Settings, TrunkSettings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTED = ROOT / "config" / "gateway.toml"
 LINKS_MARK = "# [[links]]\n"
 ROUTES_MARK = "# [[routes]]\n"
-LISTS: dict[str, type[Section]] = {"links": LinkSettings, "routes": RouteSettings}
+TRUNKS_MARK = "# [[trunks]]\n"
+LISTS: dict[str, type[Section]] = {
+    "links": LinkSettings,
+    "routes": RouteSettings,
+    "trunks": TrunkSettings,
+}
 
 
 def _raw() -> dict[str, Any]:
-    """The file with its commented examples of a link and a route switched on."""
+    """The file with its commented examples of a link, a route and a trunk switched on."""
     text = DOCUMENTED.read_text(encoding="utf-8")
     head, mark, example = text.partition(LINKS_MARK)
     assert mark
     link, mark, route = example.partition(ROUTES_MARK)
     assert mark
-    link = link.partition("\n#\n")[0]
-    lines = f"[[links]]\n{link}\n[[routes]]\n{route}".splitlines()
+    route, mark, trunk = route.partition(TRUNKS_MARK)
+    assert mark
+    link, route = link.partition("\n#\n")[0], route.partition("\n#\n")[0]
+    example = f"[[links]]\n{link}\n[[routes]]\n{route}\n[[trunks]]\n{trunk}"
+    lines = example.splitlines()
     return tomllib.loads(head + "\n".join(line.removeprefix("# ") for line in lines))
 
 
@@ -51,7 +59,7 @@ def test_every_key_is_there_with_its_default(info: msgspec.structs.FieldInfo) ->
     table = _raw()[info.name][0] if info.name in LISTS else _raw()[info.name]
     assert sorted(table) == sorted(kind.__struct_fields__)
     for key in msgspec.structs.fields(kind):
-        is_example = info.name == "links" and key.name in ("host", "system_id")
+        is_example = info.name in ("links", "trunks") and key.name in ("host", "system_id")
         if not (key.required or is_example or key.default is msgspec.NODEFAULT):
             expected = "" if key.default is None else key.default
             expected = list(expected) if isinstance(expected, tuple) else expected
