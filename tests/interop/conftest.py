@@ -13,7 +13,7 @@ from tests.interop.smpp.suite import SMPP
 SUITES: tuple[Suite, ...] = (SMPP,)
 _HERE = Path(__file__).parent
 _COVERED = pytest.StashKey[Covered]()
-_VERSIONS = pytest.StashKey[dict[str, str]]()
+_VERSIONS: pytest.StashKey[dict[str, str]] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -54,4 +54,5 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     found = config.stash[_COVERED]
     is_good = exitstatus == pytest.ExitCode.OK and not matrix.faults(SUITES, found)
     if config.getoption("--interop-write") and is_good:
-        matrix.write(SUITES, found, config.stash[_VERSIONS])
+        versions = config.stash[_VERSIONS]
+        matrix.write(SUITES, found, versions)

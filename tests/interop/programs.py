@@ -37,8 +37,8 @@ def running(
     """A program, ended with the block. What it writes to standard error is kept in `log`, and what
     it writes to standard output too, unless `options` say otherwise."""
     with log.open("ab") as errors:
-        given = {"stdin": subprocess.DEVNULL, "stdout": errors, "stderr": errors} | options
-        process = subprocess.Popen(command, env=environment, **given)
+        given: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": errors, "stderr": errors}
+        process = subprocess.Popen(command, env=environment, **(given | options))
     try:
         yield process
     finally:

@@ -110,26 +110,27 @@ def boxes(
     """Kannel with all its connections to us."""
     plain, secure = site.ports
 
-    def account(name: str, port: int = plain, **settings: object) -> dict[str, object]:
-        given = {"smsc-username": name, "smsc-password": site.passwords[name], "port": port}
-        return given | {name.replace("_", "-"): value for name, value in settings.items()}
+    def account(name: str) -> dict[str, object]:
+        return {"smsc-username": name, "smsc-password": site.passwords[name]}
 
-    both = {"transceiver_mode": "true"}
+    sends: dict[str, object] = {"port": plain}
+    hears: dict[str, object] = {"receive-port": plain}
+    both: dict[str, object] = {"port": plain, "transceiver-mode": "true"}
+    tls: dict[str, object] = both | {"port": secure, "use-ssl": "true"}
+    wrong: dict[str, object] = {"smsc-password": "mistaken"}
     connections = {
-        "esme": account("kannel", **both),
-        "esme-tls": account("kannel-safe", secure, use_ssl="true", **both),
-        "esme-slow": account("kannel-slow", **both),
-        "esme-wrong": account("kannel", **both) | {"smsc-password": "mistaken"},
-        "esme-tx": account("kannel-ends"),
-        "esme-rx": account("kannel-ends") | {"receive-port": plain},
-        "carrier": account("kannel-in", **both),
-        "carrier-tls": account("kannel-tls", secure, use_ssl="true", **both),
-        "carrier-wrong": account("kannel-in", **both) | {"smsc-password": "mistaken"},
-        "carrier-tx": account("kannel-pair"),
-        "carrier-rx": account("kannel-pair") | {"receive-port": plain},
+        "esme": account("kannel") | both,
+        "esme-tls": account("kannel-safe") | tls,
+        "esme-slow": account("kannel-slow") | both,
+        "esme-wrong": account("kannel") | both | wrong,
+        "esme-tx": account("kannel-ends") | sends,
+        "esme-rx": account("kannel-ends") | hears,
+        "carrier": account("kannel-in") | both,
+        "carrier-tls": account("kannel-tls") | tls,
+        "carrier-wrong": account("kannel-in") | both | wrong,
+        "carrier-tx": account("kannel-pair") | sends,
+        "carrier-rx": account("kannel-pair") | hears,
     }
-    for name in ("esme-rx", "carrier-rx"):
-        del connections[name]["port"]
     versions["Kannel"] = kannel_version()
     with kannel(folder, connections, authority.file) as boxes:
         yield boxes

@@ -35,7 +35,9 @@ class Session:
 
     def send(self, command: str, **fields: Any) -> Told:
         """Send a request, and wait for the PDU that answers it."""
-        return self.node.ask(do="send", session=self.label, command=command, fields=fields)["pdu"]
+        told = self.node.ask(do="send", session=self.label, command=command, fields=fields)
+        answer: Told = told["pdu"]
+        return answer
 
     def seen(self, command: str) -> list[Told]:
         """The PDUs of this kind that came by it."""
@@ -165,8 +167,7 @@ def node_peer(log: Path) -> Iterator[Node]:
     if not (FOLDER / "node_modules" / "smpp").is_dir():
         raise Missing("node-smpp is not installed (npm package smpp): run `make interop`")
     command = [find("node", "Debian package nodejs"), str(FOLDER / "peer.js")]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with running(command, log=log, **pipes) as process:
+    with running(command, log=log, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         yield Node(process)
 
 

@@ -183,6 +183,10 @@ class Site:
 
         return eventually(look, f"a reply for {shop}")
 
+    def until_text(self, shop: str, text: str) -> dict[str, Any]:
+        """The same by its text."""
+        return self.until_reply(shop, lambda each: each["text"] == text)
+
     def command(self, *args: str) -> str:
         """Run `gateway …` beside the gateway; returns what it printed."""
         told = subprocess.run(

@@ -37,7 +37,7 @@ def test_binds_as_transmitter_and_receiver(site: Site, boxes: Kannel) -> None:
     (pdu,) = boxes.pdus("carrier-rx", "deliver_sm", is_sent=False)
     assert "message_payload" in pdu.fields
     boxes.send("carrier-tx", PHONE, site.numbers[SHOP, PAIR], answer := texts.unique("Thanks"))
-    site.until_reply(SHOP, lambda each: each["text"] == answer)
+    site.until_text(SHOP, answer)
 
 
 @covers(KANNEL_CARRIER, case.WRONG_PASSWORD)
@@ -86,7 +86,7 @@ def test_a_text_from_a_phone(site: Site, boxes: Kannel) -> None:
     for sample, coding in ((texts.ANSWER, 0), ("Merci \U0001f60d", 2)):
         text = texts.unique(sample)
         boxes.send("carrier", PHONE, site.numbers[SHOP, LINK], text, coding=coding)
-        reply = site.until_reply(SHOP, lambda each, text=text: each["text"] == text)
+        reply = site.until_text(SHOP, text)
         assert reply["from"] == PHONE
 
 
@@ -96,7 +96,7 @@ def test_a_long_text_from_a_phone(site: Site, boxes: Kannel) -> None:
     for long, coding in ((texts.LONG, 0), (texts.EMOJI, 2)):
         text = texts.unique(long)
         boxes.send("carrier", PHONE, site.numbers[SHOP, LINK], text, coding=coding)
-        reply = site.until_reply(SHOP, lambda each, text=text: each["text"] == text)
+        reply = site.until_text(SHOP, text)
         assert reply["segments"] > 1
 
 

@@ -8,7 +8,7 @@ from protocols.smpp.status import ESME_RTHROTTLED
 from tests.interop.matrix import covers
 from tests.interop.smpp import suite as case
 from tests.interop.smpp import texts
-from tests.interop.smpp.kannel import Kannel, text_of
+from tests.interop.smpp.kannel import Kannel
 from tests.interop.smpp.node import whole
 from tests.interop.smpp.site import PHONE, Site
 from tests.interop.smpp.smsc import Smsc
@@ -100,10 +100,7 @@ def test_a_text_from_a_phone(site: Site, boxes: Kannel, smsc: Smsc) -> None:
     """Kannel tells the very text, with the numbers."""
     for sample in (texts.ANSWER, "Merci \U0001f60d"):
         smsc.text(number(site), text := texts.unique(sample))
-        call = boxes.calls.until(
-            lambda call, text=text: call["path"] == b"/text" and text_of(call) == text,
-            "the text",
-        )[0]
+        call = boxes.until_text("esme", text)
         assert (call["from"], call["to"]) == (PHONE.encode(), number(site).encode())
 
 
@@ -112,10 +109,7 @@ def test_a_long_text_from_a_phone(site: Site, boxes: Kannel, smsc: Smsc) -> None
     """Kannel puts our parts together again."""
     for long in (texts.LONG, texts.EMOJI):
         smsc.text(number(site), text := texts.unique(long))
-        boxes.calls.until(
-            lambda call, text=text: call["path"] == b"/text" and text_of(call) == text,
-            "the text",
-        )
+        boxes.until_text("esme", text)
 
 
 @pytest.mark.parametrize(

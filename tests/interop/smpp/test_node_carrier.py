@@ -164,7 +164,7 @@ def test_a_long_text_from_a_phone(site: Site, carrier: Session) -> None:
     text = texts.unique(texts.EMOJI)
     for part in udh_parts(text, 60, 8, reference=0x31):
         carrier.send("submit_sm", **from_phone(site.numbers[SHOP, LINK]), **part)
-    site.until_reply(SHOP, lambda each: each["text"] == text)
+    site.until_text(SHOP, text)
 
 
 @covers(NODE_CARRIER, case.MO_SAR, case.MO_PAYLOAD)
@@ -178,10 +178,10 @@ def test_a_long_text_from_a_phone_in_other_forms(site: Site, carrier: Session) -
             "submit_sm", **addresses, data_coding=0, short_message=part, sar_msg_ref_num=99,
             sar_total_segments=len(cut), sar_segment_seqnum=place,
         )  # fmt: skip
-    site.until_reply(SHOP, lambda each: each["text"] == text)
+    site.until_text(SHOP, text)
     other = texts.unique(texts.LONG)
     carrier.send("submit_sm", **addresses, data_coding=0, message_payload=other)
-    site.until_reply(SHOP, lambda each: each["text"] == other)
+    site.until_text(SHOP, other)
 
 
 @pytest.mark.parametrize(

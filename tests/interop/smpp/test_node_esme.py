@@ -199,10 +199,8 @@ def test_a_text_from_a_phone(site: Site, esme: Session, smsc: Smsc) -> None:
     """node-smpp decodes what the phone sent, in the GSM alphabet or in UCS-2."""
     for sample in (texts.ANSWER, "Merci \U0001f60d"):
         smsc.text(number(site), text := texts.unique(sample))
-        found = eventually(
-            lambda text=text: [p for p in esme.seen("deliver_sm") if text_of(p) == text], "the text"
-        )
-        assert (found[0]["source_addr"], found[0]["destination_addr"]) == (
+        (pdu,) = esme.until("deliver_sm", short_message={"message": text})
+        assert (pdu["source_addr"], pdu["destination_addr"]) == (
             PHONE[1:], number(site)[1:],
         )  # fmt: skip
 
@@ -213,19 +211,7 @@ def test_a_long_text_from_a_phone(site: Site, esme: Session, smsc: Smsc) -> None
     for long, count in ((texts.LONG, 3), (texts.EMOJI, 4)):
         seen = len(esme.seen("deliver_sm"))
         smsc.text(number(site), text := texts.unique(long))
-        found = eventually(
-            lambda seen=seen, count=count: (
-                pdus if len(pdus := long_parts(esme, seen)) == count else None
-            ),
-            "all parts",
-        )
-        assert whole(found) == text
-
-
-def long_parts(esme: Session, after: int) -> list[Told]:
-    """The parts of long texts that came after so many PDUs."""
-    pdus = esme.seen("deliver_sm")[after:]
-    return [pdu for pdu in pdus if "udh" in pdu["short_message"]]
+        assert whole(esme.until("deliver_sm", seen + count)[seen:]) == text
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_a_text_from_a_phone(site: Site, smsc: Smsc, coding: int) -> None:
         **from_phone(site.numbers[SHOP, "node"]), data_coding=coding, short_message=text
     )
     assert told["command_status"] == 0
-    reply = site.until_reply(SHOP, lambda each: each["text"] == text)
+    reply = site.until_text(SHOP, text)
     assert (reply["from"], reply["to"]) == (PHONE, site.numbers[SHOP, "node"])
 
 
@@ -150,7 +150,7 @@ def test_a_long_text_from_a_phone(site: Site, smsc: Smsc, order: str) -> None:
         for part in parts if order == "in order" else reversed(parts):
             told = session.send("deliver_sm", **from_phone(site.numbers[SHOP, "node"]), **part)
             assert told["command_status"] == 0
-        reply = site.until_reply(SHOP, lambda each, text=text: each["text"] == text)
+        reply = site.until_text(SHOP, text)
         assert reply["segments"] == len(parts)
 
 
@@ -166,7 +166,7 @@ def test_a_long_text_from_a_phone_by_sar(site: Site, smsc: Smsc) -> None:
             sar_total_segments=len(cut), sar_segment_seqnum=number,
         )  # fmt: skip
         assert told["command_status"] == 0
-    site.until_reply(SHOP, lambda each: each["text"] == text)
+    site.until_text(SHOP, text)
 
 
 @covers(NODE_SMSC, case.MO_PAYLOAD)
@@ -181,7 +181,7 @@ def test_a_long_text_from_a_phone_in_one_payload(site: Site, smsc: Smsc) -> None
             message_payload=text,
         )
         assert told["command_status"] == 0
-        site.until_reply(SHOP, lambda each, text=text: each["text"] == text)
+        site.until_text(SHOP, text)
 
 
 @covers(NODE_SMSC, case.DATA_SM)
@@ -192,7 +192,7 @@ def test_a_text_by_data_sm(site: Site, smsc: Smsc) -> None:
         "data_sm", **from_phone(site.numbers[SHOP, "node"]), data_coding=0, message_payload=text
     )
     assert (told["command"], told["command_status"]) == ("data_sm_resp", 0)
-    site.until_reply(SHOP, lambda each: each["text"] == text)
+    site.until_text(SHOP, text)
 
 
 @pytest.mark.parametrize(
