@@ -62,13 +62,15 @@ class Matching:
     """Early receipts that are over: matched, or given up."""
     given_up: int = 0
     doubts: list[tuple[int, str, int, int]] = field(default_factory=list)
-    """Link, target, message and segment of doubts that ended."""
+    """Link, target, message and segment of doubts that end."""
     _settled: dict[tuple[int, str | None], list[Key]] = field(default_factory=dict)
     _states: dict[Key, int] = field(default_factory=dict)
     _owners: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Shop and number of segments by message."""
     _words: dict[Key, str] = field(default_factory=dict)
     _events: list[tuple[Any, ...]] = field(default_factory=list)
+    _resolvers: dict[Key, int] = field(default_factory=dict)
+    """The early receipts that end doubts, by the segment in doubt."""
 
     def __bool__(self) -> bool:
         return bool(self._settled or self._events or self.kept or self.dropped)
@@ -89,8 +91,10 @@ class Matching:
     def doubt_resolved(self, item: Item, early: Early, row: asyncpg.Record) -> None:
         """The receipt, whose id nobody knows, settles this segment in doubt."""
         self.dropped.append(early)
-        self.doubts.append((item.link, row["target"], row["id"], row["segment"]))
-        self._settle(item, (row["id"], row["segment"]), row["shop"], row["segments"])
+        key = (row["id"], row["segment"])
+        self.doubts.append((item.link, row["target"], *key))
+        self._resolvers[key] = early.id
+        self._settle(item, key, row["shop"], row["segments"])
 
     def unmatched(self, item: Item) -> None:
         """The receipt is for nothing known: it waits, or is given up after its last try."""
@@ -166,7 +170,11 @@ class Matching:
         counts: dict[State, int] = {}
         settled: set[Key] = set()
         now_ms = wall_ms()
-        for (state, error), keys in self._settled.items():
+        void = await self._drop(connection)
+        for (state, error), all_keys in self._settled.items():
+            keys = [key for key in all_keys if key not in void]
+            if not keys:
+                continue
             ids, segments = columns(keys)
             rows = await connection.fetch(SQL["settle"], ids, segments, state, error, now_ms)
             settled.update((row["id"], row["segment"]) for row in rows)
@@ -177,11 +185,20 @@ class Matching:
         if self.kept:
             rows_ = [_early_row(early, now_ms) for early in self.kept]
             await connection.execute(SQL["keep_early"], *columns(rows_))
-        if self.dropped:
-            await connection.execute(SQL["drop_early"], [early.id for early in self.dropped])
         for doubt in self.doubts:
-            await connection.execute(SQL["end_doubt"], *doubt)
+            if doubt[2:] not in void:
+                await connection.execute(SQL["end_doubt"], *doubt)
         return counts
+
+    async def _drop(self, connection: asyncpg.Connection) -> set[Key]:
+        """Drop the early receipts that are over; returns the doubts that none of them ends, since
+        another node that took the receipt up too was quicker.
+        """
+        if not self.dropped:
+            return set()
+        ids = [early.id for early in self.dropped]
+        mine = {row["id"] for row in await connection.fetch(SQL["drop_early"], ids)}
+        return {key for key, receipt in self._resolvers.items() if receipt not in mine}
 
     async def _final_events(
         self, connection: asyncpg.Connection, settled: set[Key], now_ms: int

@@ -32,7 +32,7 @@ STRANDED_S = 5.0
 HELD_S = 10.0
 RARELY_S = 60.0
 KEEPS_UP_MS = 2_000
-"""Where the first in a queue is younger than this, other nodes claim from it as fast as it fills."""
+"""Where the first in a queue is younger than this, others claim from it as fast as it fills."""
 
 Queued = list[tuple[int, int, int | None]]
 """Route, rank and pin of what was put into the queue."""

@@ -67,7 +67,7 @@ async def test_a_full_link_overflows_to_the_next_tier(database: ConnectParameter
 async def test_a_standby_link_leaves_what_the_first_one_sends_from_another_node(
     database: ConnectParameters,
 ) -> None:
-    """Though something waits whenever this node looks: the other one keeps up, until it does not."""
+    """Though something waits whenever this node looks: the other keeps up, until it does not."""
     async with stage(database) as here, stage(database, node=2, room=100) as other:
         await here.rows("INSERT INTO link_state VALUES (1, 0, 2, 'up', now())")
         here.link.is_up = False

@@ -241,6 +241,26 @@ async def test_a_segment_in_doubt_is_settled_by_a_receipt_nobody_else_claims(
         assert await node.rows("SELECT id FROM early_receipt WHERE carrier LIKE 'c%'") == []
 
 
+async def test_one_receipt_settles_one_segment_in_doubt(database: ConnectParameters) -> None:
+    """Though two nodes with binds of the link have taken it up."""
+    async with stage(database) as node:
+        carrier = Carrier(node)
+        id_ = await node.accept(category="marketing", text=LONG)
+        node.link.allow(100)
+        await node.link.has_taken(1)
+        node.link.cut(Cause.TIMEOUT)
+        await node.settled()
+        await carrier.tell("c1")
+        async with stage(database, node=2, has_link=False) as other:
+            others = Carrier(other)
+            await other.receipts.load(1)
+            for _ in RETRIES_S:
+                await carrier.pass_time()
+                await others.pass_time()
+        states = sorted((await node.states(id_)).values())
+        assert states == [State.DELIVERED, State.IN_DOUBT, State.IN_DOUBT]
+
+
 async def test_what_matches_nothing_is_given_up_after_its_last_try(
     database: ConnectParameters,
 ) -> None:

@@ -53,7 +53,7 @@ SELECT * FROM unnest($1::int8[], $2::int4[], $3::text[], $4::text[], $5::int2[],
 ON CONFLICT DO NOTHING
 
 -- name: drop_early
-DELETE FROM early_receipt WHERE id = ANY ($1::int8[])
+DELETE FROM early_receipt WHERE id = ANY ($1::int8[]) RETURNING id
 
 -- name: load_early
 -- The newest early receipts of a link, newest first.
