@@ -1,0 +1,296 @@
+"""Messages spoken to be looked at."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import Refusal
+from gateway.model import Category
+from gateway.store.records import Shop
+from gateway.voice.links import SECRET_FILE
+from gateway.voice.previews import SpokenPreview
+from protocols.audio import wav
+from tests.tts.hostile import LONG, MARKUP, SILENT, STRANGE
+from tests.voice.desk import SHOP, Stage, shop
+from tts.engine import EngineError
+
+TEXT = "Your gown is ready."
+
+
+@pytest.fixture
+async def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Stage]:
+    """Previews with a folder of their own."""
+    stage = Stage(monkeypatch, tmp_path / "speech")
+    yield stage
+    await stage.previews.close()
+
+
+async def hear(
+    stage: Stage,
+    text: str = TEXT,
+    whose: Shop = SHOP,
+    category: Category = Category.TRANSACTIONAL,
+    language: str | None = None,
+    *,
+    is_left: bool = True,
+) -> SpokenPreview:
+    return await stage.previews.preview(whose, text, category, language, is_left=is_left)
+
+
+async def refused(stage: Stage, text: str = TEXT, whose: Shop = SHOP) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        await hear(stage, text, whose)
+    return caught.value
+
+
+async def test_a_preview_is_the_whole_call(stage: Stage) -> None:
+    """Who calls, the message, how to call back, and what is left on a voicemail."""
+    found = await hear(stage)
+    assert found.script.splitlines() == [
+        "This is Sample Bridal.",
+        TEXT,
+        "You can call us back at (212) 555-0100.",
+        "Press 2 to hear this again.",
+    ]
+    assert found.voicemail is not None and "Press" not in found.voicemail
+    assert found.spoken == stage.here.said[0][1]
+    assert (found.engine, found.voice) == ("here", "here:en-1")
+    assert found.duration_s > 0.4
+    content = wav.read(await stage.previews.listen(found.token))
+    assert content.rate == 8_000
+    assert len(content.samples) == pytest.approx(found.duration_s * 8_000, abs=100)
+
+
+async def test_marketing_offers_the_way_out(stage: Stage) -> None:
+    """And leaves no voicemail while there is no toll-free number to name in it."""
+    found = await hear(stage, category=Category.MARKETING)
+    assert "press 9" in found.script
+    assert found.voicemail is None
+    assert found.why_no_voicemail is not None and "toll-free" in found.why_no_voicemail
+    found = await hear(stage, is_left=False)
+    assert (found.voicemail, found.why_no_voicemail) == (None, None)
+
+
+async def test_no_text_leaves_for_an_engine_that_the_shop_has_not_allowed(stage: Stage) -> None:
+    """Whatever order it has; not even when nothing else speaks."""
+    await hear(stage)
+    await hear(stage, "Two.", shop(engines=("away", "here")))
+    stage.here.error = EngineError("is broken")
+    await refused(stage, "Three.")
+    assert (await refused(stage, "Four.", shop(engines=("away",)))).type == "not-available"
+    assert stage.away.said == []
+    found = await hear(stage, "Five.", shop(allowed=("away",)))
+    assert found.engine == "away"
+    assert len(stage.away.said) == 1
+
+
+async def test_the_next_engine_speaks_when_one_is_down(stage: Stage) -> None:
+    """And both are counted."""
+    stage.away.error = EngineError("HTTP 500")
+    found = await hear(stage, whose=shop(allowed=("away",)))
+    assert found.engine == "here"
+    assert stage.counted == [("away", True), ("here", False)]
+
+
+async def test_engines_that_are_all_down_are_told(stage: Stage) -> None:
+    """With each one's own words, and when to try again."""
+    stage.away.error = EngineError("HTTP 429", retry_after_s=7.2)
+    stage.here.error = EngineError("here took over 10 s")
+    refusal = await refused(stage, whose=shop(allowed=("away",)))
+    assert refusal.type == "unavailable"
+    assert refusal.retry_after_s == 8
+    assert "away: HTTP 429" in refusal.detail and "here took over" in refusal.detail
+
+
+async def test_an_engine_that_cannot_be_made_leaves_the_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says which and why."""
+    stage = Stage(monkeypatch, tmp_path, engines=("gone", "here"))
+    assert (await hear(stage)).engine == "here"
+    assert "gone cannot be used" in caplog.text
+    (gone, _) = (await stage.previews.voices(SHOP)).engines
+    assert gone.problem is not None and not gone.is_allowed
+    await stage.previews.close()
+
+
+async def test_language_and_voice_of_the_shop(stage: Stage) -> None:
+    """The message's language goes before the shop's, and that before the settings'."""
+    spanish = shop(language="es", voice="here:es-2")
+    found = await hear(stage, whose=spanish)
+    assert (found.language, found.voice) == ("es", "here:es-2")
+    assert found.script.startswith("Le habla Sample Bridal.")
+    found = await hear(stage, whose=spanish, language="fr")
+    assert (found.language, found.voice) == ("fr", "here:fr-1")
+
+
+async def test_the_lexicon_of_the_shop(stage: Stage) -> None:
+    """Is read once for each version of it."""
+    stage.lexicon.entries = {"Nguyen": "win"}
+    for _ in range(3):
+        found = await hear(stage, "Nguyen is here.", shop(lexicon=1))
+        assert "win is here" in found.spoken
+        assert "Nguyen is here." in found.script
+    assert stage.lexicon.reads == 1
+    stage.lexicon.entries = {"Nguyen": "wen"}
+    assert "wen" in (await hear(stage, "Nguyen is here.", shop(lexicon=2))).spoken
+    assert stage.lexicon.reads == 2
+
+
+async def test_a_thousand_previews_of_one_text_render_once(stage: Stage) -> None:
+    """At the same time and one after the other."""
+    await asyncio.gather(*(hear(stage) for _ in range(500)))
+    for _ in range(500):
+        await hear(stage)
+    assert len(stage.here.said) == 1
+
+
+async def test_new_texts_are_bounded_for_each_shop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The bound is a setting; what was heard can be heard again."""
+    stage = Stage(monkeypatch, None, previews_per_minute=2)
+    await hear(stage, "One.")
+    await hear(stage, "Two.")
+    refusal = await refused(stage, "Three.")
+    assert (refusal.type, refusal.retry_after_s) == ("over-limit", 30)
+    await hear(stage, "One.")
+    stage.now += 30
+    await hear(stage, "Three.")
+    await stage.previews.close()
+
+
+async def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond it the answer comes at once, and says when to try again."""
+    stage = Stage(monkeypatch, None, previews_at_once=1, previews_waiting_max=1)
+    stage.here.gate.clear()
+    tasks = [asyncio.create_task(hear(stage, text)) for text in ("One.", "Two.")]
+    await stage.here.begun.wait()
+    while len(stage.previews._flights) < 2:
+        await asyncio.sleep(0)
+    refusal = await refused(stage, "Three.")
+    assert (refusal.type, refusal.retry_after_s) == ("unavailable", 2)
+    assert len(stage.here.said) == 1
+    stage.here.gate.set()
+    await asyncio.gather(*tasks)
+    await stage.previews.close()
+
+
+async def test_a_slow_engine_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller is answered in time; the speech may still come into the cache."""
+    stage = Stage(monkeypatch, None, preview_timeout_s=0.01)
+    stage.here.gate.clear()
+    assert (await refused(stage)).type == "unavailable"
+    await stage.previews.close()
+    assert stage.here.is_closed
+
+
+async def test_a_link_ends(stage: Stage) -> None:
+    """After its time it leads nowhere, and says so."""
+    found = await hear(stage)
+    assert found.expires_ms == (1_000_000 + 3_600) * 1000
+    stage.now += 3_599
+    await stage.previews.listen(found.token)
+    stage.now += 1
+    with pytest.raises(Refusal, match="expired") as caught:
+        await stage.previews.listen(found.token)
+    assert caught.value.type == "not-found"
+
+
+async def test_speech_that_is_gone_is_not_found(stage: Stage) -> None:
+    """The link is sound, and a new preview makes another."""
+    found = await hear(stage)
+    await (await stage.desk.open()).cache.clear()
+    with pytest.raises(Refusal, match="not kept any more") as caught:
+        await stage.previews.listen(found.token)
+    assert caught.value.hint
+
+
+async def test_a_link_outlives_the_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stage: Stage
+) -> None:
+    """The next one plays it from the same folder."""
+    found = await hear(stage)
+    await stage.previews.close()
+    after = Stage(monkeypatch, tmp_path / "speech")
+    assert wav.read(await after.previews.listen(found.token)).rate == 8_000
+    await after.previews.close()
+
+
+async def test_nothing_is_written_outside_the_folder(stage: Stage, tmp_path: Path) -> None:
+    """And what is there is for this user alone."""
+    await hear(stage)
+    assert os.listdir(tmp_path) == ["speech"]
+    secret, speech = sorted(os.listdir(tmp_path / "speech"), key=len)
+    assert secret == SECRET_FILE and speech.endswith(".spoken")
+    for name in (secret, speech):
+        assert (tmp_path / "speech" / name).stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("text", [*SILENT, *LONG], ids=lambda text: repr(text[:12]))
+async def test_a_text_that_cannot_be_spoken_is_refused(stage: Stage, text: str) -> None:
+    """The field is named, the text is not repeated, and no engine sees it."""
+    refusal = await refused(stage, text)
+    assert refusal.type == "invalid-request"
+    (fault,) = refusal.faults
+    assert fault.field == "text" and fault.hint
+    assert not text.strip() or text[:12] not in refusal.detail
+    assert stage.here.said == []
+
+
+@pytest.mark.parametrize("text", [*MARKUP, *STRANGE], ids=lambda text: repr(text[:12]))
+async def test_a_strange_text_is_refused_or_made_harmless(
+    stage: Stage, text: str, tmp_path: Path
+) -> None:
+    """What an engine gets has letters and the signs of a sentence alone."""
+    try:
+        await hear(stage, text.replace("{path}", str(tmp_path / "written")))
+    except Refusal as refusal:
+        assert refusal.type == "invalid-request"
+        assert refusal.faults[0].field == "text"
+    for _, said in stage.here.said:
+        assert all(c.isalnum() or c in " ,.?!'-" for c in said)
+    assert not (tmp_path / "written").exists()
+
+
+async def test_a_text_that_takes_too_long_is_refused(stage: Stage) -> None:
+    """By what it takes when spoken: numbers take most."""
+    refusal = await refused(stage, "Call 212-555-0123. " * 40)
+    assert refusal.faults[0].field == "text"
+    assert "spoken characters" in refusal.detail
+
+
+async def test_a_desk_that_never_spoke_has_nothing_to_close(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And made no folder."""
+    stage = Stage(monkeypatch, tmp_path / "speech")
+    await stage.previews.close()
+    assert os.listdir(tmp_path) == []
+
+
+async def test_voices_of_a_shop(stage: Stage) -> None:
+    """Those of engines that may have its texts; an operator sees all."""
+    found = await stage.previews.voices(SHOP)
+    assert {voice.engine for voice in found.voices} == {"here"}
+    assert [(e.name, e.is_remote, e.is_allowed) for e in found.engines] == [
+        ("away", True, False),
+        ("here", False, True),
+    ]
+    everything = await stage.previews.voices(None)
+    assert {voice.engine for voice in everything.voices} == {"here", "away"}
+
+
+async def test_an_engine_that_is_skipped_is_told(stage: Stage) -> None:
+    """With how long, and why."""
+    stage.here.error = EngineError("is broken")
+    for text in ("One.", "Two.", "Three."):
+        await refused(stage, text)
+    (_, here) = (await stage.previews.voices(SHOP)).engines
+    assert here.problem is not None
+    assert "is skipped" in here.problem and "is broken" in here.problem
