@@ -300,7 +300,7 @@ class Receipts:
         early = item.early
         if early is None or not early.is_last_try or item.state == 0 or not item.phone:
             return False
-        targets = [item.phone, f"+{item.phone}"]
+        targets = [item.phone, f"+{item.phone.lstrip('0')}"]
         most = len(matching.doubts) + 1
         rows = await self._connection.fetch(SQL["find_doubt"], item.link, targets, most)
         taken = {(id_, segment) for _, _, id_, segment in matching.doubts}
