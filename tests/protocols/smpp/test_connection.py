@@ -180,6 +180,41 @@ async def test_small_writes_are_not_delayed() -> None:
             assert connection.peer.startswith("127.0.0.1:")
 
 
+class Options:
+    """A socket that counts how often TCP was told to acknowledge at once."""
+
+    def __init__(self) -> None:
+        self.quick_acks = 0
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        assert (level, option, value) == (socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        self.quick_acks += 1
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="the system has no TCP_QUICKACK")
+@pytest.mark.parametrize(("is_answering", "requests", "count"), [
+    pytest.param(True, 1, 0, id="the answer bears the acknowledgement"),
+    pytest.param(False, 1, 1, id="no answer yet"),
+    pytest.param(False, 100, 0, id="bulk"),
+])  # fmt: skip
+async def test_what_has_no_answer_yet_is_acknowledged_at_once(
+    is_answering: bool, requests: int, count: int
+) -> None:
+    """A peer with Nagle's algorithm sends its next PDU only when TCP acknowledged the last one."""
+    async with listening() as smsc:
+        esme = await bound(smsc)
+        smsc.is_answering = is_answering
+        options = Options()
+        theirs = smsc.connections[0]
+        theirs._socket = options  # type: ignore[assignment]
+        for _ in range(requests):
+            esme.request()
+        for _ in range(requests):
+            await smsc.until(lambda event: isinstance(event, Received))
+        await asyncio.sleep(0)  # the turn in which a flush happens
+        assert options.quick_acks == count
+
+
 async def test_timers_run_on_the_loops_clock() -> None:
     """A peer that never binds, and one that never answers, are left without anybody's help."""
     quick = Timers(session_init_s=0.05, response_s=0.05)
