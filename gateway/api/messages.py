@@ -22,6 +22,7 @@ from gateway.dispatch.acceptance import (
     explain_route,
     iso,
     settle_draft,
+    support_ended,
 )
 from gateway.dispatch.choosing import Choice
 from gateway.dispatch.intake import Idempotency
@@ -275,6 +276,8 @@ async def _preview_call(context: ApiContext, shop: Shop, wanted: SendRequest) ->
     """A call needs neither a number of the shop nor a route: only its phone and times are read."""
     settings, now_ms = context.settings, context.now_ms()
     fields = read_fields(wanted, settings.sms, settings.limits, now_ms, is_counted=False)
+    if not shop.is_supported(now_ms):
+        raise support_ended(shop)
     voice, why = await speak(context, shop, wanted)
     status, reason = _REFUSED
     return Preview(

@@ -246,11 +246,7 @@ def settle_draft(
         now_ms=now_ms,
     )
     if verdict.reason is Reason.SUPPORT_ENDED:
-        raise Refusal(
-            "support-ended",
-            f"The support agreement of shop {draft.shop.code} has ended.",
-            hint="renew it: gateway shop set ID --support-until DATE",
-        )
+        raise support_ended(draft.shop)
     if verdict.action is Action.EXPIRE:
         raise Refusal(
             "invalid-request",
@@ -260,6 +256,15 @@ def settle_draft(
     message.place = _PLACES[verdict.action]
     message.reason = verdict.reason.value if verdict.reason else None
     message.due_ms = verdict.until_ms
+
+
+def support_ended(shop: Shop) -> Refusal:
+    """Why nothing is done for a shop whose support agreement has ended."""
+    return Refusal(
+        "support-ended",
+        f"The support agreement of shop {shop.code} has ended.",
+        hint="renew it: gateway shop set ID --support-until DATE",
+    )
 
 
 _PLACES = {
