@@ -36,8 +36,11 @@ from gateway.dispatch.intake import Idempotency, Outcome
 from gateway.dispatch.request import SendRequest
 from gateway.errors import Fault, Refusal
 
-SLICE_S = 0.003
-"""How long a batch may hold the event loop at a time."""
+SLICE_S = 0.0005
+"""How long a batch may hold the event loop at a time. Several are read by turns, and behind all of
+them wait the answers of PostgreSQL, with the writer that needs them: with 3 ms instead, a load of
+batches went a tenth slower.
+"""
 TURN_WAIT_S = 1.0
 """How long a batch waits for its turn to be read before it is refused."""
 _LOOKS = 8
