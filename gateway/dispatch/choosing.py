@@ -80,6 +80,33 @@ class Choice:
     why: tuple[str, ...]
 
 
+class _Home:
+    """The rules of one home, by their place; and those of each prefix, since a price list may name
+    thousands.
+    """
+
+    __slots__ = ("_by_prefix", "_lengths", "rules")
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = sorted(rules, key=lambda rule: rule.place)
+        self._by_prefix: dict[str, list[int]] = {}
+        for index, rule in enumerate(self.rules):
+            self._by_prefix.setdefault(rule.prefix, []).append(index)
+        self._lengths = sorted({len(prefix) for prefix in self._by_prefix})
+
+    def first(self, phone: str, category: str, carrier: str) -> Rule | None:
+        """The first rule that fits."""
+        best = len(self.rules)
+        for length in self._lengths:
+            for index in self._by_prefix.get(phone[:length], ()):
+                if index >= best:
+                    break
+                if self.rules[index].fits(phone, category, carrier):
+                    best = index
+                    break
+        return self.rules[best] if best < len(self.rules) else None
+
+
 class Routing:
     """The rules of an installation. `ids`: the store's, by the name of the route."""
 
@@ -90,12 +117,11 @@ class Routing:
     ) -> None:
         self.ids = ids
         self._routes = tuple(routes)
-        self._homes: dict[str, list[Rule]] = {}
+        found: dict[str, list[Rule]] = {}
         for order, route in enumerate(routes):
             for rule in _rules(route, order):
-                self._homes.setdefault(rule.home, []).append(rule)
-        for rules in self._homes.values():
-            rules.sort(key=lambda rule: rule.place)
+                found.setdefault(rule.home, []).append(rule)
+        self._homes = {home: _Home(rules) for home, rules in found.items()}
 
     def choose(
         self, number: str, home: str, phone: str, category: Category, carrier: str
@@ -105,10 +131,17 @@ class Routing:
         `phone`: E.164; `carrier`: the contact's SMS Alerts field, folded, which is a carrier's name
         unless it is blank or says whether to send.
         """
+        rule = self._first(number, home, phone, category, carrier)
+        return None if rule is None else rule.route
+
+    def _first(
+        self, number: str, home: str, phone: str, category: Category, carrier: str
+    ) -> Rule | None:
         word = category.name.lower()
-        for rule in self._rules_for(number, home):
-            if rule.fits(phone, word, carrier):
-                return rule.route
+        for name in (number, home):
+            rules = self._homes.get(name)
+            if rules is not None and (rule := rules.first(phone, word, carrier)) is not None:
+                return rule
         return None
 
     def explain(
@@ -117,13 +150,11 @@ class Routing:
         """The same choice, with its reasons and those of the routes that were passed over."""
         word = category.name.lower()
         why: list[str] = [f"the number {number} is assigned to {home}"]
-        taken: Rule | None = None
         told: set[str] = set()
-        for rule in self._rules_for(number, home):
-            if taken is None and rule.fits(phone, word, carrier):
-                taken = rule
-                why.append(f"route {rule.route} is taken: {_reason(rule)}")
-                told.add(rule.route)
+        taken = self._first(number, home, phone, category, carrier)
+        if taken is not None:
+            why.append(f"route {taken.route} is taken: {_reason(taken)}")
+            told.add(taken.route)
         for rule in self._rules_for(number, home):
             if rule.route in told:
                 continue
@@ -140,16 +171,17 @@ class Routing:
         return Choice(home if taken is None else taken.route, tuple(why))
 
     def _rules_for(self, number: str, home: str) -> Iterator[Rule]:
-        yield from self._homes.get(number, ())
-        if home != number:
-            yield from self._homes.get(home, ())
+        for name in dict.fromkeys((number, home)):
+            if name in self._homes:
+                yield from self._homes[name].rules
 
     # For `gateway check` --------------------------------------------------------------------------
 
     def table(self) -> list[tuple[str, str, str]]:
         """Whose numbers, which messages, and the route that they take, in the order of choice."""
         found = []
-        for home, rules in self._homes.items():
+        for home, each in self._homes.items():
+            rules = each.rules
             live = [rule for rule in rules if not _is_hidden(rule, rules)]
             for index, rule in enumerate(live):
                 rest = "all others" if index else "all"
@@ -172,7 +204,7 @@ class Routing:
         return found
 
     def _above(self, rule: Rule) -> Iterator[Rule]:
-        for other in self._homes.get(rule.home, ()):
+        for other in self._homes[rule.home].rules:
             if other.place < rule.place and other.route != rule.route:
                 yield other
 

@@ -169,3 +169,27 @@ def test_choice_and_explanation_agree(
         assert name not in {routes[n].name for n, _ in rules.unreachable() if n < len(routes)}
     mentioned = [why.split()[1] for why in told.why if why.startswith("route ")]
     assert len(mentioned) == len(set(mentioned))
+
+
+@given(
+    prefixes=st.lists(st.text("12+", max_size=4).map(lambda text: f"+{text}".replace("++", "+"))),
+    digits=st.text("12", max_size=6),
+    is_marketing=st.booleans(),
+)
+def test_of_any_number_of_prefixes_the_longest_that_fits_counts(
+    prefixes: list[str], digits: str, is_marketing: bool
+) -> None:
+    """Price lists name thousands; of those with a category only the message's own count."""
+    routes = [
+        a_route(f"r{n}", prefixes=(prefix,), categories=("marketing",) if n % 2 else ())
+        for n, prefix in enumerate(prefixes)
+    ]
+    phone = f"+{digits}"
+    fitting = [
+        (-len(prefix), n % 2 == 0, n)
+        for n, prefix in enumerate(prefixes)
+        if phone.startswith(prefix) and (is_marketing or n % 2 == 0)
+    ]
+    best = f"r{min(fitting)[2]}" if fitting else None
+    category = MARKETING if is_marketing else TRANSACTIONAL
+    assert Routing(routes).choose(NUMBER, "acme", phone, category, "") == best
