@@ -122,6 +122,10 @@ def test_a_shop_from_first_to_last(terminal: Terminal) -> None:
         "support_until": None,
         "method": None,
         "is_held": False,
+        "language": None,
+        "voice": None,
+        "engines": [],
+        "allowed_engines": [],
         "numbers": [],
     }
     terminal.run("shop", "set", "sample", "--support-until", "2030-12-31", "--method", "sms")
@@ -140,7 +144,7 @@ def test_tables_for_people(terminal: Terminal) -> None:
     terminal.run(*ASSIGN)
     head, row = terminal.run("shop", "list").splitlines()
     assert head.startswith("code") and "+12125550101 by acme" in row
-    assert "time zone      America/New_York" in terminal.run("shop", "show", "sample")
+    assert "time zone        America/New_York" in terminal.run("shop", "show", "sample")
     assert "sample" in terminal.run("number", "list")
     terminal.run("key", "create", "--admin")
     assert "(admin)" in terminal.run("key", "list")
