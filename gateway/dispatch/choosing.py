@@ -106,6 +106,14 @@ class _Home:
                     break
         return self.rules[best] if best < len(self.rules) else None
 
+    def hiding(self, rule: Rule) -> Iterator[Rule]:
+        """The rules before this one that take everything that it is for."""
+        for length in self._lengths:
+            for index in self._by_prefix.get(rule.prefix[:length], ()):
+                other = self.rules[index]
+                if other.place < rule.place and other.covers(rule):
+                    yield other
+
 
 class Routing:
     """The rules of an installation. `ids`: the store's, by the name of the route."""
@@ -181,8 +189,7 @@ class Routing:
         """Whose numbers, which messages, and the route that they take, in the order of choice."""
         found = []
         for home, each in self._homes.items():
-            rules = each.rules
-            live = [rule for rule in rules if not _is_hidden(rule, rules)]
+            live = [rule for rule in each.rules if not any(each.hiding(rule))]
             for index, rule in enumerate(live):
                 rest = "all others" if index else "all"
                 found.append((home, rule.words or rest, rule.route))
@@ -196,17 +203,12 @@ class Routing:
         for order, route in enumerate(self._routes):
             hidden = []
             for rule in _rules(route, order):
-                above = next((r for r in self._above(rule) if r.covers(rule)), None)
-                hidden.append(above)
+                others = self._homes[rule.home].hiding(rule)
+                hidden.append(next((r for r in others if r.route != rule.route), None))
             if hidden and all(above is not None for above in hidden):
                 names = dict.fromkeys(above.route for above in hidden if above is not None)
                 found.append((order, f"route {', '.join(names)} takes everything that it is for"))
         return found
-
-    def _above(self, rule: Rule) -> Iterator[Rule]:
-        for other in self._homes[rule.home].rules:
-            if other.place < rule.place and other.route != rule.route:
-                yield other
 
 
 def _rules(route: RouteSettings, order: int) -> Iterator[Rule]:
@@ -222,10 +224,6 @@ def _rules(route: RouteSettings, order: int) -> Iterator[Rule]:
                 route.cost,
                 order,
             )
-
-
-def _is_hidden(rule: Rule, rules: Sequence[Rule]) -> bool:
-    return any(other.place < rule.place and other.covers(rule) for other in rules)
 
 
 def _within(narrow: frozenset[str], wide: frozenset[str]) -> bool:
