@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from protocols.audio import wav
 from tests.tts.hostile import LONG, MARKUP, SILENT, STRANGE
 from tests.voice.desk import SHOP, Stage, shop
 from tts.engine import EngineError
+from tts.speech import Audio
 
 TEXT = "Your gown is ready."
 
@@ -168,11 +170,19 @@ async def test_new_texts_are_bounded_for_each_shop(
 async def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond it the answer comes at once, and says when to try again."""
     stage = Stage(monkeypatch, None, previews_at_once=1, previews_waiting_max=1)
+    begun = asyncio.Semaphore(0)
+    say = stage.previews._say
+
+    async def tell(*asked: Any) -> Audio:
+        begun.release()
+        return await say(*asked)
+
+    monkeypatch.setattr(stage.previews, "_say", tell)
     stage.here.gate.clear()
     tasks = [asyncio.create_task(hear(stage, text)) for text in ("One.", "Two.")]
+    await begun.acquire()
+    await begun.acquire()
     await stage.here.begun.wait()
-    while len(stage.previews._flights) < 2:
-        await asyncio.sleep(0)
     refusal = await refused(stage, "Three.")
     assert (refusal.type, refusal.retry_after_s) == ("unavailable", 2)
     assert len(stage.here.said) == 1
