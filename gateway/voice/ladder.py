@@ -30,7 +30,7 @@ _NOTED: Final = (
 )
 _SHOWN: Final = tuple(
     (name, re.compile(rb"\r\n" + name.encode() + rb"[ \t]*:[ \t]*([^\r\n]{1,60})", re.I))
-    for name in ("Reason", "Retry-After", "Session-Expires", "Warning")
+    for name in ("Reason", "Retry-After", "Warning")
 )
 _MEDIA: Final = re.compile(rb"(?:^|\n)m=audio ([0-9]+) ([A-Z/]+) ([0-9 ]+)")
 _PLACE: Final = re.compile(rb"(?:^|\n)c=IN IP[46] ([0-9A-Fa-f:.]{1,45})")
@@ -137,12 +137,11 @@ def _label(data: bytes, method: bytes) -> str:
 
 def _notes(data: bytes) -> str:
     head, _, body = data.partition(b"\r\n\r\n")
-    words = [word for word, pattern in _NOTED if pattern.search(head)]
+    words = [_media(body)] if body else []
+    words += [word for word, pattern in _NOTED if pattern.search(head)]
     for name, pattern in _SHOWN:
         if (found := pattern.search(head)) is not None:
             words.append(f"{name}: {masked(_plain(found.group(1).decode('utf-8', 'replace')))}")
-    if body:
-        words.append(_media(body))
     return ", ".join(words)
 
 

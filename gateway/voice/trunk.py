@@ -1,0 +1,502 @@
+"""One trunk: its user agent, its servers, its registration, its calls."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from config.settings import TrunkSettings, VoiceSettings
+from gateway.phone import is_e164
+from gateway.voice.admission import Admission, TrunkBusy, TrunkDown
+from gateway.voice.call_events import CallEnd, CallEvent
+from gateway.voice.calls import TrunkCall
+from gateway.voice.dns import DnsError, Resolver
+from gateway.voice.enrolment import SERVER_TROUBLE, Enrolment, hop_of
+from gateway.voice.identity import Caller, Identities, read_number
+from gateway.voice.ladder import Ladders
+from gateway.voice.servers import Servers, networks_of
+from gateway.voice.tls import TrunkTls
+from protocols.audio.g711 import Law
+from protocols.errors import LocalProtocolError
+from protocols.rtp.transport import MediaEngine
+from protocols.sip import events as sip_events
+from protocols.sip.agent_driver import Endpoint
+from protocols.sip.allowlist import Network
+from protocols.sip.core import Config
+from protocols.sip.digest import Credentials
+from protocols.sip.endpoint import UserAgent
+from protocols.sip.events import EndCause, Event
+from protocols.sip.flow import Hop, Randomness, Transport
+from protocols.sip.resolving import Target
+from protocols.sip.sdp_audio import AudioPolicy, MediaSecurity
+from protocols.sip.sharing import MarkedRandomness
+from protocols.sip.transport import SipTransport
+from protocols.sip.uri import Uri
+
+log = logging.getLogger(__name__)
+
+TICK_S: Final = 1.0
+LOCATE_S: Final = 15.0
+"""How often DNS is looked at; what it said is remembered for as long as it said."""
+ERRORS_MAX: Final = 10
+ASKED_MAX: Final = 4
+"""Servers that are asked whether they live."""
+BUSY_RETRY_S: Final = 5
+_SECURITY: Final = {
+    "off": MediaSecurity.PLAIN,
+    "optional": MediaSecurity.EITHER,
+    "required": MediaSecurity.SECURE,
+}
+_LAWS: Final = {"pcmu": Law.ULAW, "pcma": Law.ALAW}
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What all trunks of a process share."""
+
+    voice: VoiceSettings
+    transport: SipTransport
+    media: MediaEngine
+    resolver: Resolver
+    rng: Randomness
+    wall: Callable[[], float]
+    host: str
+    """Where we listen."""
+    port: int
+    tls_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An OPTIONS under way."""
+
+    target: Target
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkState:
+    """What a trunk is doing: `up`, `down`, `starting`, `unregistered` or `stopped`."""
+
+    state: str
+    since: float
+    """Seconds since the epoch."""
+    error: str
+    figures: dict[str, Any]
+
+
+class Trunk:
+    """A way to the telephone network and back."""
+
+    def __init__(
+        self,
+        settings: TrunkSettings,
+        common: Common,
+        *,
+        mark: str,
+        on_incoming: Callable[[TrunkCall], None],
+    ) -> None:
+        self.name = settings.name
+        self.settings = settings
+        self.identities = Identities(settings)
+        self.media = common.media
+        self.credentials = _credentials(settings)
+        self.routes: tuple[str, ...] = (f"<sip:{_proxy(settings)};lr>",) if settings.proxy else ()
+        self.servers = Servers(settings, common.resolver)
+        self.ladders = Ladders(common.voice.ladder_calls)
+        self.calls: set[TrunkCall] = set()
+        self.is_stopped = False
+        self._common = common
+        self._on_incoming = on_incoming
+        self._media_networks = networks_of(settings.media_networks)
+        self._public = common.voice.public_address
+        self._asked_at = 0.0
+        self._pinged_at = 0.0
+        self._located_at: float | None = None
+        self._counts = {"out": 0, "in": 0, "answered": 0, "failed": 0}
+        self._errors: deque[tuple[float, str]] = deque(maxlen=ERRORS_MAX)
+        self._shown = ("starting", common.wall())
+        self._wake = asyncio.Event()
+        self.endpoint = Endpoint(
+            common.transport.loop,
+            UserAgent(
+                Config(
+                    user=settings.user or settings.name,
+                    user_agent="sms-voice-gateway",
+                    is_100rel=settings.reliable_provisional,
+                    session_expires_s=settings.session_expires_s,
+                    is_pinned=settings.behind_nat,
+                ),
+                MarkedRandomness(mark, common.rng),
+            ),
+            send=common.transport.send,
+            on_events=self._on_events,
+            on_error=common.transport.on_error,
+            mark=mark,
+            user=settings.user or settings.name,
+            tls=TrunkTls(settings).context,
+            server_name=settings.tls_server_name or settings.proxy or settings.host,
+            ping_s=settings.keepalive_s,
+            on_message=self._note,
+        )
+        self._enrolment = Enrolment(
+            settings,
+            self.servers,
+            self.endpoint,
+            identities=self.identities,
+            credentials=self.credentials,
+            routes=self.routes,
+            wall=common.wall,
+            on_fault=self._fault,
+        )
+        self._admission = Admission(settings.max_calls, settings.calls_per_s, self.endpoint.now)
+
+    # ------------------------------------------------------------------ what calls need
+
+    @property
+    def policy(self) -> AudioPolicy:
+        """What is allowed of sound."""
+        settings = self.settings
+        return AudioPolicy(
+            networks=tuple(self.media_networks),
+            laws=tuple(_LAWS[name] for name in settings.codecs),
+            security=_SECURITY[settings.srtp],
+            ptime_ms=settings.ptime_ms,
+            has_dtmf=settings.dtmf,
+            prefers_own_order=True,
+        )
+
+    @property
+    def media_networks(self) -> Sequence[Network]:
+        """Where sound may come from and go to."""
+        return self._media_networks or self.servers.networks
+
+    @property
+    def media_address(self) -> str:
+        """Where the peer sends its sound."""
+        return self._public or self._own_address()
+
+    def target_failed(self, target: Target, words: str) -> None:
+        """A call could not be made by this server."""
+        self._fault(f"{target.address}:{target.port}: {words}")
+        self.servers.failed(target, words, self.endpoint.now)
+
+    def call_ended(self, call: TrunkCall, end: CallEnd) -> None:
+        """A call is over."""
+        if call in self.calls:
+            self.calls.remove(call)
+            self._admission.end()
+        if end.was_answered or call.answered_at is not None:
+            self._counts["answered"] += 1
+        elif end.cause in (EndCause.TIMEOUT, EndCause.TRANSPORT) or end.code >= 500:
+            self._counts["failed"] += 1
+            self._fault(f"a call failed: {end.code} {end.phrase or end.cause.value}")
+        if end.problem:
+            self._fault(f"a call: {end.problem}")
+        self._wake.set()
+
+    # ------------------------------------------------------------------ what the application does
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether a call has a chance."""
+        return self._condition() == "up"
+
+    @property
+    def room(self) -> int:
+        """Calls that may begin now, the pace aside."""
+        return 0 if self.is_stopped else self._admission.room
+
+    def call(
+        self,
+        to: str,
+        caller: Caller | None = None,
+        *,
+        ring_s: float | None = None,
+        on_event: Callable[[CallEvent], None] | None = None,
+        context: object = None,
+    ) -> TrunkCall:
+        """Call a number in E.164 form. Raises TrunkBusy or TrunkDown when nothing was sent,
+        LocalProtocolError for what cannot be written, and OSError without a free port."""
+        if not is_e164(to):
+            raise LocalProtocolError("a number to call is in E.164 form")
+        now = self.endpoint.now
+        targets = self.servers.order(now)
+        if self.is_stopped or not targets:
+            raise TrunkDown(f"trunk {self.name} knows no server to call by", TICK_S)
+        self._admission.begin(now)
+        call = TrunkCall(
+            self, to=to, caller=caller or Caller(), on_event=on_event, context=context
+        )
+        try:
+            call.dial(targets, ring_s)
+        except BaseException:
+            self._admission.end()
+            raise
+        self.calls.add(call)
+        self._counts["out"] += 1
+        return call
+
+    def state(self) -> TrunkState:
+        """What it is doing now."""
+        condition = self._condition()
+        if condition != self._shown[0]:
+            self._shown = (condition, self._common.wall())
+        error = self._errors[-1][1] if self._errors and condition != "up" else ""
+        return TrunkState(condition, self._shown[1], error, self._figures())
+
+    # ------------------------------------------------------------------ its life
+
+    async def run(self) -> None:
+        """Find the servers, register, ask for signs of life, until canceled."""
+        while True:
+            await self._locate()
+            now = self.endpoint.now
+            if self.servers.all and not self.is_stopped:
+                self._enrolment.begin(now)
+                self._ask(now)
+                self._keep_open(now)
+                self.endpoint.flush()
+            self._wake.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._wake.wait()
+
+    async def stop(self, deadline: float) -> None:
+        """Hang up, unregister, and wait until that is done or `deadline` (loop time) is there."""
+        self.is_stopped = True
+        for call in list(self.calls):
+            call.hang_up()
+        self._enrolment.end(self.endpoint.now)
+        self.endpoint.flush()
+        while (self.calls or self._enrolment.is_under_way) and self.endpoint.now < deadline:
+            self._wake.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(deadline):
+                    await self._wake.wait()
+        self.endpoint.close()
+        self._common.transport.allowed.remove(self.endpoint)
+
+    async def _locate(self) -> None:
+        now = self.endpoint.now
+        if self._located_at is not None and now < self._located_at + LOCATE_S:
+            return
+        try:
+            is_changed = await self.servers.locate(now)
+        except DnsError as error:
+            self._fault(str(error))
+            return
+        self._located_at = now
+        if not self.servers.all:
+            self._fault(f"DNS knows no server of {self.settings.proxy or self.settings.host}")
+        for address in self.servers.outside():
+            self._fault(f"DNS names {address}, which is outside of networks")
+        if is_changed:
+            self._common.transport.allowed.put(self.endpoint, self.servers.networks)
+            self._set_local()
+
+    def _set_local(self) -> None:
+        """What we are called in Via and Contact."""
+        common = self._common
+        host = self._public or self._own_address()
+        host = f"[{host}]" if ":" in host else host
+        agent = self.endpoint.agent
+        agent.set_local(Transport.UDP, host, common.port)
+        agent.set_local(Transport.TCP, host, common.port)
+        agent.set_local(Transport.TLS, host, common.tls_port or common.port)
+
+    def _own_address(self) -> str:
+        """The address that packets to the trunk leave from."""
+        if self._common.host not in ("0.0.0.0", "::"):  # noqa: S104 - compared only
+            return self._common.host
+        for target in self.servers.all:
+            family = socket.AF_INET6 if ":" in target.address else socket.AF_INET
+            with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect((target.address, target.port))  # sends nothing
+                return str(probe.getsockname()[0])
+        return "127.0.0.1"
+
+    def _ask(self, now: float) -> None:
+        """OPTIONS to each server; one that does not answer soon counts as gone until it does."""
+        settings = self.settings
+        if not settings.options_s:
+            return
+        for target, health in self.servers.health.items():
+            if health.asked_at is not None and now - health.asked_at > settings.failover_s:
+                self._fault(f"{target.address}:{target.port} does not answer OPTIONS")
+                self.servers.silent(target, "no answer to OPTIONS", now)
+        if self._asked_at and now < self._asked_at + settings.options_s:
+            return
+        self._asked_at = now
+        for target in self.servers.all[:ASKED_MAX]:
+            health = self.servers.health[target]
+            if health.asked_at is None:
+                health.asked_at = now
+            self.endpoint.agent.options(
+                Uri.sip(None, _bracketed(settings.serving_domain)),
+                from_=self.identities.own(),
+                hop=hop_of(target),
+                now=now,
+                context=_Asked(target, now),
+            )
+
+    def _keep_open(self, now: float) -> None:
+        """Empty datagrams; connections see to themselves."""
+        keepalive_s = self.settings.keepalive_s
+        if keepalive_s and now >= self._pinged_at + keepalive_s:
+            self._pinged_at = now
+            for target in self.servers.all[:1]:
+                if target.transport is Transport.UDP:
+                    self._common.transport.ping(self.endpoint, target)
+
+    # ------------------------------------------------------------------ what happens
+
+    def _on_events(self, events: list[Event]) -> None:
+        for event in events:
+            match event:
+                case sip_events.IncomingCall():
+                    self._on_call(event)
+                case sip_events.Registered():
+                    self._on_registered(event)
+                case sip_events.RegistrationFailed():
+                    self._enrolment.on_failed(event, self.endpoint.now)
+                case sip_events.Unregistered():
+                    self._enrolment.ended()
+                    self._wake.set()
+                case sip_events.Replied():
+                    self._on_replied(event)
+                case _:
+                    call = event.call.context
+                    if isinstance(call, TrunkCall) and call.sip is event.call:
+                        call.on_sip(event)
+
+    def _on_call(self, event: sip_events.IncomingCall) -> None:
+        sip, now = event.call, self.endpoint.now
+        try:
+            if self.is_stopped:
+                raise TrunkDown("the trunk is being stopped", BUSY_RETRY_S)
+            self._admission.begin(now)
+        except (TrunkBusy, TrunkDown):
+            sip.reject(now, 503, retry_after_s=BUSY_RETRY_S)
+            return
+        call = TrunkCall(self, to=self._called(event), caller=self._caller(event))
+        call.take(sip, event.body)
+        sip.context = call
+        self.calls.add(call)
+        self._counts["in"] += 1
+        self._on_incoming(call)
+
+    def _called(self, event: sip_events.IncomingCall) -> str:
+        """Whom the caller wants: of a call to our registered contact To says it."""
+        request, code = event.call.invite, self.settings.country_code
+        if request.uri.user_text not in (self.endpoint.user, ""):
+            return read_number(request.uri.number, code) or request.uri.user_text
+        return read_number(request.to.uri.number, code) or request.to.uri.user_text
+
+    def _caller(self, event: sip_events.IncomingCall) -> Caller:
+        identity, code = event.call.caller, self.settings.country_code
+        shown = identity.asserted[0] if identity.asserted else identity.from_
+        diverted = identity.diversions[0].uri.number if identity.diversions else ""
+        return Caller(
+            read_number(shown.uri.number, code),
+            identity.from_.display,
+            read_number(diverted, code),
+        )
+
+    def _on_registered(self, event: sip_events.Registered) -> None:
+        self._enrolment.on_registered(event)
+        is_learned = self.settings.behind_nat and not self._common.voice.public_address
+        if is_learned and event.public is not None and event.public[0] != self._public:
+            self._public = event.public[0]
+            self._set_local()
+            event.registration.refresh(self.endpoint.now)
+
+    def _on_replied(self, event: sip_events.Replied) -> None:
+        asked = event.context
+        if not isinstance(asked, _Asked):
+            return
+        target = asked.target
+        now = self.endpoint.now
+        if event.cause is EndCause.RESPONSE and event.code not in SERVER_TROUBLE:
+            self.servers.answered(target, now - asked.at)
+        else:
+            words = self.endpoint.fault or f"{event.code} {event.phrase}"
+            self._fault(f"{target.address}:{target.port}: {words}")
+            self.servers.silent(target, words, now)
+
+    # ------------------------------------------------------------------ small steps
+
+    def _condition(self) -> str:
+        if self.is_stopped:
+            return "stopped"
+        if not self.servers.all:
+            return "starting" if not self._errors else "down"
+        if self._enrolment.is_missing:
+            return "unregistered"
+        if self.settings.options_s:
+            return {True: "up", False: "down", None: "starting"}[self.servers.is_reachable]
+        return "up"
+
+    def _figures(self) -> dict[str, Any]:
+        agent = self.endpoint.agent
+        return {
+            "calls": len(self.calls),
+            "max_calls": self.settings.max_calls,
+            "registered_since": self._enrolment.since,
+            "registered_for_s": self._enrolment.for_s if self._enrolment.since else None,
+            "servers": [
+                {
+                    "address": f"{target.address}:{target.port}",
+                    "transport": target.transport.value,
+                    "name": target.name,
+                    "is_up": health.is_up,
+                    "round_trip_ms": _milliseconds(health.round_trip_s),
+                    "error": health.error,
+                }
+                for target, health in self.servers.health.items()
+            ],
+            **self._counts,
+            "refused": self._admission.refused,
+            "misdirected": self.endpoint.misdirected,
+            "unreadable": agent.refused,
+            "transactions": agent.transactions,
+            "errors": [list(each) for each in self._errors],
+        }
+
+    def _fault(self, words: str) -> None:
+        """Note an error once, however often it comes in a row."""
+        at = self._common.wall()
+        if self._errors and self._errors[-1][1] == words:
+            self._errors[-1] = (at, words)
+            return
+        log.warning("trunk %s: %s", self.name, words)
+        self._errors.append((at, words))
+
+    def _note(self, is_sent: bool, data: bytes, hop: Hop) -> None:
+        self.ladders.note(is_sent, data, hop, self._common.wall())
+
+
+def _credentials(settings: TrunkSettings) -> Credentials | None:
+    if not settings.password:
+        return None
+    realms = frozenset({settings.realm}) if settings.realm else frozenset()
+    return Credentials(settings.user, settings.password, realms)
+
+
+def _proxy(settings: TrunkSettings) -> str:
+    host = _bracketed(settings.proxy)
+    return f"{host}:{settings.proxy_port}" if settings.proxy_port else host
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1_000, 1)

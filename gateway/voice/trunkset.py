@@ -1,0 +1,174 @@
+"""The trunks of a process and what they share: sockets, sound, name service.
+
+Nothing here knows of the store or of messages: `gateway trunk call` runs one alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from config.settings import Settings, split_listen
+from gateway.errors import GatewayError
+from gateway.voice.calls import TrunkCall
+from gateway.voice.dns import Resolver
+from gateway.voice.tls import TlsFault, server_context
+from gateway.voice.trunk import Common, Trunk
+from protocols.rtp.ports import PortPool
+from protocols.rtp.transport import MediaEngine
+from protocols.sip.flow import Hop
+from protocols.sip.randomness import SystemRandomness
+from protocols.sip.resolving import RecordType, Target
+from protocols.sip.transport import SipTransport, TransportLimits
+
+log = logging.getLogger(__name__)
+
+DNS_PORT: Final = 53
+NOT_HERE: Final = 480
+Incoming = Callable[[TrunkCall], None]
+
+
+class TrunkSet:
+    """Runs trunks. Make it anywhere, `start` it with a running loop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        on_incoming: Incoming | None = None,
+        wall: Callable[[], float] = time.time,
+        dns_port: int = DNS_PORT,
+    ) -> None:
+        self.on_incoming = on_incoming
+        """Gets every incoming call that was let in; without it they are refused."""
+        self.media: MediaEngine
+        self.transport: SipTransport
+        self.port = 0
+        """Of UDP and TCP, once started."""
+        self.tls_port = 0
+        self._settings = settings
+        self._wall = wall
+        self._dns_port = dns_port
+        self._trunks: dict[str, Trunk] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._exits = contextlib.AsyncExitStack()
+
+    def __iter__(self) -> Iterator[Trunk]:
+        return iter(self._trunks.values())
+
+    def get(self, name: str) -> Trunk | None:
+        """The trunk of this name."""
+        return self._trunks.get(name)
+
+    async def start(self) -> None:
+        """Open the sockets and begin. Raises GatewayError with what to do."""
+        try:
+            await self._open()
+        except BaseException:
+            await self._exits.aclose()
+            raise
+        loop = asyncio.get_running_loop()
+        for trunk in self:
+            self._tasks.append(loop.create_task(trunk.run(), name=f"trunk {trunk.name}"))
+
+    async def run(self) -> None:
+        """Wait for ever; raises what a trunk fails with."""
+        await asyncio.gather(*self._tasks)
+
+    async def stop(self, deadline: float) -> None:
+        """End calls and registrations in order, until `deadline` (loop time); close everything."""
+        await asyncio.gather(*(trunk.stop(deadline) for trunk in self))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._exits.aclose()
+
+    async def _open(self) -> None:
+        voice = self._settings.voice
+        rng = SystemRandomness()
+        host, port = split_listen(voice.listen)
+        families = (RecordType.AAAA,) if ":" in host else (RecordType.A,)
+        resolver = Resolver(
+            voice.dns_servers, below=rng.below, families=families, port=self._dns_port
+        )
+        self._exits.push_async_callback(resolver.close)
+        self.transport = transport = SipTransport(
+            resolve=lambda hop: _resolve(resolver, hop),
+            limits=TransportLimits(
+                connections=voice.connections_max,
+                connections_per_host=voice.connections_per_address,
+                messages_per_s=voice.messages_per_s,
+                burst=2 * voice.messages_per_s,
+            ),
+            on_error=_on_error,
+        )
+        self._exits.push_async_callback(transport.close)
+        await self._listen(host, port)
+        self.media = MediaEngine(
+            host, PortPool(voice.rtp_port_first, voice.rtp_port_last), on_error=_on_error
+        )
+        self._exits.callback(self.media.close)
+        common = Common(
+            voice=voice,
+            transport=transport,
+            media=self.media,
+            resolver=resolver,
+            rng=rng,
+            wall=self._wall,
+            host=host,
+            port=self.port,
+            tls_port=self.tls_port,
+        )
+        for index, settings in enumerate(self._settings.trunks):
+            self._trunks[settings.name] = Trunk(
+                settings, common, mark=f"g{index}", on_incoming=self._take
+            )
+
+    async def _listen(self, host: str, port: int) -> None:
+        voice = self._settings.voice
+        try:
+            self.port = await self.transport.listen(host, port)
+        except OSError as error:
+            raise _cannot_listen("listen", voice.listen, error) from error
+        if not voice.tls_listen:
+            return
+        try:
+            context = server_context(voice)
+            self.tls_port = await self.transport.listen_tls(
+                *split_listen(voice.tls_listen), context
+            )
+        except TlsFault as fault:
+            raise GatewayError(f"[voice] {fault}") from fault
+        except OSError as error:
+            raise _cannot_listen("tls_listen", voice.tls_listen, error) from error
+
+    def reload_certificates(self) -> None:
+        """Read our certificate again; a bad one leaves the old one in use."""
+        if self.tls_port:
+            try:
+                self.transport.tls = server_context(self._settings.voice)
+            except TlsFault as fault:
+                log.error("the certificate of [voice] was not read again: %s", fault)
+
+    def _take(self, call: TrunkCall) -> None:
+        if self.on_incoming is not None:
+            self.on_incoming(call)
+        else:
+            call.reject(NOT_HERE)
+
+
+async def _resolve(resolver: Resolver, hop: Hop) -> Sequence[Target]:
+    return await resolver.locate(hop.host, hop.port, (hop.transport,))
+
+
+def _on_error(error: Exception) -> None:
+    log.error("a call's handler failed", exc_info=error)
+
+
+def _cannot_listen(key: str, address: str, error: OSError) -> GatewayError:
+    words = error.strerror or str(error)
+    return GatewayError(f"[voice] {key} {address}: {words}; is another program there?")
