@@ -1,0 +1,1 @@
+"""The SIP user agent and the RTP engine against SIPp, baresip and Kamailio."""

@@ -1,0 +1,274 @@
+"""Our side of a call: the product's user agent and media engine on sockets of a test."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from ipaddress import ip_network
+from typing import Any, TypeVar
+
+from protocols.rtp.events import DigitReceived, MediaEvent
+from protocols.rtp.leg import Leg, LegStatistics
+from protocols.rtp.parameters import Direction, MediaParameters
+from protocols.rtp.ports import PortPool
+from protocols.rtp.transport import MediaEngine
+from protocols.sip.call import Call
+from protocols.sip.core import Config
+from protocols.sip.digest_server import DigestServer
+from protocols.sip.endpoint import UserAgent
+from protocols.sip.events import Answered, Ended, Event, IncomingCall
+from protocols.sip.fields import Body, NameAddr
+from protocols.sip.flow import Hop, Transport
+from protocols.sip.limits import DEFAULT_TIMERS, Timers
+from protocols.sip.randomness import SystemRandomness
+from protocols.sip.sdp_audio import AudioPolicy
+from protocols.sip.sdp_offer import Negotiation
+from protocols.sip.uri import Uri
+from tests.interop.sip.wire import Wire
+
+HOST = "127.0.0.1"
+CALLER = NameAddr.parse("<sip:+12125550100@gateway.example.com>")
+NETWORKS = (ip_network("127.0.0.0/8"),)
+DEADLINE_S = 20.0
+"""After this long a test gives up waiting; nothing is measured by it."""
+_LONG_S = 3_600.0
+
+E = TypeVar("E")
+T = TypeVar("T")
+
+
+class Heard:
+    """What came, in order; each is fetched once, by its kind."""
+
+    def __init__(self) -> None:
+        self.all: list[Any] = []
+        self._unread: list[Any] = []
+        self._came = asyncio.Event()
+
+    def add(self, what: object) -> None:
+        """Something came."""
+        self.all.append(what)
+        self._unread.append(what)
+        self._came.set()
+
+    async def until(
+        self, kind: type[E], wanted: Callable[[E], object] = lambda _: True,
+        timeout_s: float = DEADLINE_S,
+    ) -> E:  # fmt: skip
+        """The first of a kind that is wanted and was not fetched yet."""
+        async def find() -> E:
+            while True:
+                for each in self._unread:
+                    if isinstance(each, kind) and wanted(each):
+                        self._unread.remove(each)
+                        return each
+                self._came.clear()
+                await self._came.wait()
+
+        try:
+            return await asyncio.wait_for(find(), timeout_s)
+        except TimeoutError:
+            came = "\n".join(repr(each)[:300] for each in self.all[-8:])
+            raise AssertionError(f"no {kind.__name__} within {timeout_s:g} s, but\n{came}") from None
+
+
+class Line:
+    """The media of one call: a leg, and what is agreed about it."""
+
+    def __init__(self, engine: MediaEngine, policy: AudioPolicy) -> None:
+        self._engine = engine
+        self.heard = Heard()
+        self.leg: Leg = engine.open(NETWORKS, self._on_event)
+        self.negotiation = Negotiation(
+            policy, address=HOST, port=self.leg.port, session_id=self.leg.port
+        )
+        self.digits = ""
+        self.audio = bytearray()
+        self.leg.add_tap(self.audio.extend)
+
+    def _on_event(self, event: MediaEvent) -> None:
+        if isinstance(event, DigitReceived):
+            self.digits += event.digit
+        self.heard.add(event)
+
+    async def until_digits(self, count: int) -> str:
+        """Until the peer has pressed so many keys."""
+        while len(self.digits) < count:
+            await self.heard.until(DigitReceived)
+        return self.digits
+
+    def offer(self, direction: Direction = Direction.SENDRECV) -> Body:
+        """A session description that offers."""
+        return Body("application/sdp", self.negotiation.offer(direction))
+
+    def take(self, body: Body | None, is_final: bool = True) -> MediaParameters:
+        """The peer's answer begins the media."""
+        assert body is not None
+        found = self.negotiation.take_answer(body.data)
+        assert found is not None
+        if is_final:
+            self.negotiation.confirm()
+        self._engine.start(self.leg, found)
+        return found
+
+    def answer(self, body: Body | None, direction: Direction = Direction.SENDRECV) -> Body:
+        """What we answer to the peer's offer, which begins the media."""
+        assert body is not None
+        data, found = self.negotiation.answer(body.data, direction)
+        assert found is not None
+        self._engine.start(self.leg, found)
+        return Body("application/sdp", data)
+
+    def close(self) -> LegStatistics:
+        """Give the ports back."""
+        return self._engine.close_leg(self.leg)
+
+
+class Agent:
+    """A user agent of ours with its media."""
+
+    def __init__(self, config: Config, timers: Timers, guard: DigestServer | None) -> None:
+        self.ua = UserAgent(config, SystemRandomness(), timers=timers, authenticator=guard)
+        self.wire = Wire(self._receive, self._failed)
+        self.heard = Heard()
+        self.on_event: Callable[[Event], None] | None = None
+        self.ports = PortPool(20_000, 29_999, rest_s=0.0)
+        self.media = MediaEngine(HOST, self.ports, on_error=self._on_media_error)
+        self.lines: list[Line] = []
+        self.media_errors: list[Exception] = []
+        self._ahead_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def now(self) -> float:
+        """The time as our side has it."""
+        return time.monotonic() + self._ahead_s
+
+    def skip(self, seconds: float) -> None:
+        """Let time pass on our side, as if the test had waited."""
+        self._ahead_s += seconds
+        self._tick()
+
+    def _on_media_error(self, error: Exception) -> None:
+        self.media_errors.append(error)
+
+    def _receive(self, data: bytes, source: Hop) -> None:
+        self._told(self.ua.receive(data, source, self.now))
+
+    def _failed(self, hop: Hop) -> None:
+        self._told(self.ua.transport_failed(hop, self.now))
+
+    def _told(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self.heard.add(event)
+            if self.on_event is not None:
+                self.on_event(event)
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what is due, and look at the clock when it is time."""
+        for outgoing in self.ua.data_to_send():
+            self.wire.send(outgoing)
+        if self._timer is not None:
+            self._timer.cancel()
+        due = self.ua.next_timer()
+        if due is not None:
+            wait_s = max(due - self.now, 0.0)
+            self._timer = self._loop.call_later(wait_s, self._tick)
+
+    def _tick(self) -> None:
+        self._told(self.ua.handle_timer(self.now))
+
+    def do(self, command: Callable[..., T], *arguments: Any, **options: Any) -> T:
+        """A command that wants the time first."""
+        try:
+            return command(self.now, *arguments, **options)
+        finally:
+            self.flush()
+
+    def line(self, **policy: Any) -> Line:
+        """Media for a call."""
+        made = Line(self.media, AudioPolicy(networks=NETWORKS, **policy))
+        self.lines.append(made)
+        return made
+
+    def invite(self, target: Hop, body: Body | None, user: str = "2125550123", **options: Any) -> Call:
+        """Call a peer."""
+        transport = target.transport.value.lower()
+        uri = Uri.parse(f"sip:{user}@{target.host}:{target.port};transport={transport}")
+        call = self.ua.invite(
+            uri, from_=CALLER, now=self.now, body=body, hop=target, **options
+        )
+        self.flush()
+        return call
+
+    async def talk(self, target: Hop, line: Line | None = None, **options: Any) -> tuple[Call, Line]:
+        """Call a peer that answers."""
+        line = line or self.line()
+        call = self.invite(target, line.offer(), **options)
+        answered = await self.heard.until(Answered)
+        line.take(answered.body)
+        return call, line
+
+    async def taken(self, line: Line | None = None) -> tuple[Call, Line]:
+        """Answer the next call that comes."""
+        incoming = await self.heard.until(IncomingCall)
+        line = line or self.line()
+        self.do(incoming.call.answer, line.answer(incoming.body))
+        return incoming.call, line
+
+    async def hang_up(self, call: Call) -> Ended:
+        """End a call, and wait until it is over."""
+        self.do(call.hang_up)
+        return await self.heard.until(Ended, lambda event: event.call is call)
+
+    def forget(self) -> None:
+        """What keeps waiting for copies is over, as if an hour had passed."""
+        self._told(self.ua.handle_timer(self.now + _LONG_S))
+
+    async def close(self) -> None:
+        """Close the sockets."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.media.close()
+        await self.wire.close()
+
+
+def at(port: int, transport: Transport = Transport.UDP) -> Hop:
+    """A peer on this machine."""
+    return Hop(transport, HOST, port)
+
+
+@asynccontextmanager
+async def agent(
+    *,
+    config: Config = Config(),
+    timers: Timers = DEFAULT_TIMERS,
+    guard: DigestServer | None = None,
+    server_tls: ssl.SSLContext | None = None,
+    client_tls: ssl.SSLContext | None = None,
+    is_checked: bool = True,
+) -> AsyncIterator[Agent]:
+    """An agent on ports of its own. At the end it has nothing left: no call, no transaction, no
+    port."""
+    made = Agent(config, timers, guard)
+    try:
+        addresses = await made.wire.open(server_tls, client_tls)
+        for transport, port in addresses.items():
+            made.ua.set_local(transport, HOST, port)
+        yield made
+        if is_checked:
+            for line in made.lines:
+                line.close()
+            made.forget()
+            assert not made.ua.calls
+            assert made.ua.transactions == 0
+            assert made.ports.taken == 0
+            assert not made.media_errors
+    finally:
+        await made.close()
+
