@@ -39,7 +39,7 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument("--shop", metavar="ID", help="whose call it is: name, voice, lexicon")
     parser.add_argument("--plain", action="store_true", help="the text alone, not the whole call")
     parser.add_argument(
-        "--category", choices=sorted(_CATEGORIES), default="transactional", help="of the call"
+        "--category", choices=sorted(_CATEGORIES), help="of the call (default: transactional)"
     )
     parser.add_argument(
         "--voicemail", action="store_true", help="what is left when a machine answers"
@@ -55,6 +55,8 @@ async def run(args: argparse.Namespace) -> int:
     """Speak, write the file, and tell what was said by whom."""
     if args.shop is None and not args.plain:
         args.parser.error("name the --shop whose call it is, or say the text alone with --plain")
+    if args.plain and (args.category or args.voicemail):
+        args.parser.error("--category and --voicemail are of a call, --plain says the text alone")
     if args.engine is None and args.voice is not None:
         args.engine = args.voice.partition(":")[0]
     settings = load_settings(args)
@@ -161,7 +163,7 @@ def _words(
         shop.name,
         args.text,
         callback=shop.main_phone,
-        category=_CATEGORIES[args.category],
+        category=_CATEGORIES[args.category or "transactional"],
         language=language,
         is_voicemail=args.voicemail,
         lexicon=lexicon,

@@ -6,6 +6,7 @@ text that is spoken.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,12 +14,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from config.breach import Breach
+from config.speech import SpeechSettings
 
 if TYPE_CHECKING:
     import aiohttp
 
     from config.settings import Settings
-    from config.speech import SpeechSettings
     from tts.decoder import Decoder
     from tts.engine import Engine, Pcm, Voice
 
@@ -27,6 +28,9 @@ Count = Callable[[str, float, bool], None]
 
 EXTRAS: Final = {"piper": "piper", "gtts": "gtts"}
 """The extra that brings an engine's library, which is called like the library's module."""
+
+
+_PICO_PLATFORMS: Final = ("linux", "win32")
 
 
 @dataclass(slots=True)
@@ -69,7 +73,12 @@ def build(
 
 
 def speech_breaches(settings: Settings) -> list[Breach]:
-    """The engines of the settings that cannot be used here, and what to do about each."""
+    """The engines of the settings that cannot be used here, and what to do about each.
+
+    Pico where there is none for the system is no fault while nobody has asked for it.
+    """
+    if sys.platform not in _PICO_PLATFORMS and settings.speech.engines == SpeechSettings().engines:
+        return []
     return list(build(settings.speech, None, None).faults.values())
 
 

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +26,7 @@ from gateway.voice.voices import VoiceReport, report
 if TYPE_CHECKING:
     from gateway.model import Category
     from gateway.store.database import Database
-    from gateway.store.records import Shop, ShopSpeech
+    from gateway.store.records import Shop
     from gateway.voice.script import Script
     from tts.speech import Audio
 
@@ -75,7 +76,7 @@ class Previews:
         self._links: Links | None = None
         self._quota = Quota(settings.previews_per_minute)
         self._turns = asyncio.Semaphore(settings.previews_at_once)
-        self._flights: dict[object, asyncio.Task[Audio]] = {}
+        self._flights: dict[bytes, asyncio.Task[Audio]] = {}
 
     async def close(self) -> None:
         """Stop rendering, and close the desk."""
@@ -138,14 +139,16 @@ class Previews:
     async def _hear(self, shop: Shop, words: str, language: str) -> Audio:
         """The speech; one task makes it for all who ask for the same."""
         speech = shop.speech
-        wanted = (words, language, speech.engines, speech.allowed, speech.voice)
+        told_apart_by = (words, language, speech.engines, speech.allowed, speech.voice)
+        wanted = sha256(repr(told_apart_by).encode()).digest()
         flight = self._flights.get(wanted)
         if flight is None:
             settings = self._settings
             if len(self._flights) >= settings.previews_at_once + settings.previews_waiting_max:
                 raise Refusal("unavailable", "Too many previews wait.", retry_after_s=2)
             self._quota.take(shop.id, wanted, self._clock())
-            flight = asyncio.create_task(self._say(shop.id, wanted, speech), name="preview")
+            work = self._say(shop, wanted, words, language)
+            flight = asyncio.create_task(work, name="preview")
             self._flights[wanted] = flight
             flight.add_done_callback(_look)
         try:
@@ -156,15 +159,12 @@ class Previews:
                 "unavailable", "No engine has spoken in time.", retry_after_s=5
             ) from None
 
-    async def _say(
-        self, shop: int, wanted: tuple[str, str, object, object, object], speech: ShopSpeech
-    ) -> Audio:
-        words, language, *_ = wanted
+    async def _say(self, shop: Shop, wanted: bytes, words: str, language: str) -> Audio:
         try:
             async with self._turns:
-                return await self._desk.say(words, language, speech)
+                return await self._desk.say(words, language, shop.speech)
         except BaseException:
-            self._quota.forget(shop, wanted)
+            self._quota.forget(shop.id, wanted)
             raise
         finally:
             del self._flights[wanted]

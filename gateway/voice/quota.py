@@ -21,10 +21,13 @@ class Quota:
     def __init__(self, per_minute: int) -> None:
         self._most = float(per_minute)
         self._left: OrderedDict[int, tuple[float, float]] = OrderedDict()
-        self._seen: OrderedDict[tuple[int, object], None] = OrderedDict()
+        self._seen: OrderedDict[tuple[int, bytes], None] = OrderedDict()
 
-    def take(self, shop: int, text: object, now: float) -> None:
-        """Count a text of a shop, unless it was counted already. Raises Refusal `over-limit`."""
+    def take(self, shop: int, text: bytes, now: float) -> None:
+        """Count a text of a shop, by a digest, unless it was counted already.
+
+        Raises Refusal `over-limit`.
+        """
         if (shop, text) in self._seen:
             self._seen.move_to_end((shop, text))
             return
@@ -39,7 +42,7 @@ class Quota:
         _put(self._left, shop, (left - 1.0, now), SHOPS_KEPT)
         _put(self._seen, (shop, text), None, SEEN_KEPT)
 
-    def forget(self, shop: int, text: object) -> None:
+    def forget(self, shop: int, text: bytes) -> None:
         """The text was not rendered after all: another try counts anew."""
         self._seen.pop((shop, text), None)
 

@@ -67,10 +67,12 @@ class SpeechDesk:
         """What speaks, made the first time. Who goes away meanwhile leaves it to the next."""
         if self._opening is None:
             self._opening = asyncio.create_task(self._compose(), name="speech")
+        opening = self._opening
         try:
-            return await asyncio.shield(self._opening)
+            return await asyncio.shield(opening)
         except Exception:
-            self._opening = None
+            if self._opening is opening:
+                self._opening = None
             raise
 
     async def close(self) -> None:

@@ -139,10 +139,13 @@ def test_markup_is_not_obeyed(
         assert not written.exists()
 
 
-def test_a_shop_or_the_text_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    """One of the two has to be asked for."""
+@pytest.mark.parametrize("options", [(), ("--plain", "--voicemail")])
+def test_a_call_or_the_text_alone(
+    options: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of the two has to be asked for, and options of a call are not ignored."""
     with pytest.raises(SystemExit):
-        main(("say", TEXT, "-o", "a.wav"))
+        main(("say", TEXT, "-o", "a.wav", *options))
     assert "--plain" in capsys.readouterr().err
 
 

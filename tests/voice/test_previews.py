@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from gateway.errors import Refusal
 from gateway.model import Category
 from gateway.store.records import Shop
+from gateway.voice import lexicons
 from gateway.voice.links import SECRET_FILE
 from gateway.voice.previews import SpokenPreview
 from protocols.audio import wav
@@ -142,6 +144,25 @@ async def test_the_lexicon_of_the_shop(stage: Stage) -> None:
     stage.lexicon.entries = {"Nguyen": "wen"}
     assert "wen" in (await hear(stage, "Nguyen is here.", shop(lexicon=2))).spoken
     assert stage.lexicon.reads == 2
+
+
+async def test_the_lexicons_of_shops_that_spoke_long_ago_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch, stage: Stage
+) -> None:
+    """Memory is bounded, however many shops speak."""
+    monkeypatch.setattr(lexicons, "KEPT", 2)
+    for number in (1, 2, 3, 1):
+        await hear(stage, whose=replace(shop(lexicon=1), id=number))
+    assert stage.lexicon.reads == 4
+
+
+async def test_faults_of_the_shop_are_told_as_such(stage: Stage) -> None:
+    """A name that nobody can say, and a lexicon that came from elsewhere."""
+    (fault,) = (await refused(stage, whose=replace(SHOP, name="!!!"))).faults
+    assert fault.field == "shop" and "name" in fault.problem
+    stage.lexicon.entries = {"!": "x"}
+    (fault,) = (await refused(stage, whose=shop(lexicon=1))).faults
+    assert fault.field == "lexicon"
 
 
 async def test_a_thousand_previews_of_one_text_render_once(stage: Stage) -> None:
