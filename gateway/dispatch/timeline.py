@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.dispatch.wording import billed_segments
 from gateway.ids import created_ms
 from gateway.model import FINAL, Cause, Channel, EventKind, Place, State
 from gateway.policy.gate import WORDS
@@ -53,7 +54,7 @@ def compose(message: StoredMessage, events: list[StoredEvent]) -> list[Entry]:
 
 
 def _accepted(message: StoredMessage) -> Entry:
-    count = message.segments
+    count = billed_segments(message.body, message.encoding, message.segments)
     size = "" if message.channel is not Channel.SMS else f" in {count} segment{'s' * (count > 1)}"
     source = f", from {message.source}" if message.source else ""
     noun = _NOUNS[message.channel]

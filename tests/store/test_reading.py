@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from gateway.dispatch.timeline import compose
+from gateway.dispatch.wording import WHOLE
 from gateway.ids import lowest_at, wall_ms
 from gateway.model import EventKind, Place, State
 from gateway.store.database import Database
@@ -265,6 +266,12 @@ async def test_the_timeline_of_one_segment_says_nothing_twice(rows: Rows) -> Non
         "accepted by acme as 1A",
         "delivered",
     ]
+
+
+async def test_a_text_sent_whole_tells_what_the_carrier_bills(rows: Rows) -> None:
+    """One submit_sm carries it, and it costs three segments."""
+    id_ = await rows.message(encoding=WHOLE, body="Your gown is ready. " * 20)
+    assert (await rows.told(id_))[0] == "accepted: a transactional text in 3 segments"
 
 
 async def test_holds_and_suppressions_are_told_in_words(rows: Rows) -> None:
