@@ -49,7 +49,6 @@ from gateway.store.nodes import Node, default_name, lock_name, machine_id, regis
 from gateway.store.opening import open_store
 from gateway.store.queries import load
 from gateway.voice.previews import Previews
-from gateway.voice.speech import SpeechDesk, folder_of
 
 log = logging.getLogger(__name__)
 
@@ -121,9 +120,7 @@ class Gateway:
         if "sms" in self.roles and settings.smpp.is_on:
             await self._start_smpp()
         if "api" in self.roles:
-            folder = folder_of(settings)
-            desk = SpeechDesk(settings.speech, folder, self._metrics.spoke)
-            self._previews = Previews(desk, self._database, folder)
+            self._previews = Previews.of(settings, self._database, self._metrics.spoke)
             self._api = ApiServer(self._api_context())
             await self._api.start()
             self.url = self._api.url

@@ -20,13 +20,15 @@ from gateway.voice.lexicons import Lexicons
 from gateway.voice.links import BadLink, LinkExpired, Links, read_secret
 from gateway.voice.quota import Quota
 from gateway.voice.refusals import faulty, told
-from gateway.voice.speech import SpeechDesk
+from gateway.voice.speech import SpeechDesk, folder_of
 from gateway.voice.voices import VoiceReport, report
 
 if TYPE_CHECKING:
+    from config.settings import Settings
     from gateway.model import Category
     from gateway.store.database import Database
     from gateway.store.records import Shop
+    from gateway.voice.engines import Count
     from gateway.voice.script import Script
     from tts.speech import Audio
 
@@ -77,6 +79,12 @@ class Previews:
         self._quota = Quota(settings.previews_per_minute)
         self._turns = asyncio.Semaphore(settings.previews_at_once)
         self._flights: dict[bytes, asyncio.Task[Audio]] = {}
+
+    @classmethod
+    def of(cls, settings: Settings, database: Database, count: Count) -> Previews:
+        """Those of a node, with a desk of their own."""
+        folder = folder_of(settings)
+        return cls(SpeechDesk(settings.speech, folder, count), database, folder)
 
     async def close(self) -> None:
         """Stop rendering, and close the desk."""

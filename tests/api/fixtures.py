@@ -28,6 +28,7 @@ from gateway.store.database import Database
 from gateway.store.directory import Key, Number, Shop, hash_token
 from gateway.store.numbers import assign_number
 from gateway.store.shops import add_shop
+from gateway.voice.previews import Previews
 from tests.postgres import ConnectParameters
 from tests.store.sample import store_of
 
@@ -295,7 +296,10 @@ async def stored_api(
     context = make_context(make_settings(tmp_path), store)
     api = await start(context, aiohttp_client)
     context.depths = Depths(store)
+    previews = Previews.of(context.settings, store, context.metrics.spoke)
+    context.speaker = previews
     yield api
+    await previews.close()
     await store.close()
 
 
