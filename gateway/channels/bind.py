@@ -28,10 +28,10 @@ from protocols.smpp import (
     Event,
     Message,
     Received,
+    Role,
     Session,
     describe,
 )
-from protocols.smpp.commands import SUBMIT_SM
 from protocols.sms.message_ids import normal_form
 from protocols.sms.receipts import parse
 
@@ -305,9 +305,10 @@ class SmppBind:
         session, connection = half.session, half.connection
         if connection is None:
             return
-        # Only a submit_sm_resp says a message_id (SMPP v3.4 section 4.4.2); it is for the peer.
-        is_submit = message.command_id == SUBMIT_SM
-        id_ = f"{half.number:x}-{message.sequence:x}" if is_submit else ""
+        # What a carrier brings to us as to an SMSC gets an id, by submit_sm and by data_sm (SMPP v3.4
+        # sections 4.4.2 and 4.7.2).
+        is_smsc = session.role is Role.SMSC
+        id_ = f"{half.number:x}-{message.sequence:x}" if is_smsc else ""
 
         def respond(status: int) -> None:
             session.respond(message, status, id_)

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from config.settings import LinkSettings
 from gateway.channels.accepted import AcceptedLink
 from gateway.model import Cause
@@ -20,6 +22,7 @@ from protocols.smpp import (
     Received,
     Role,
     Session,
+    Tag,
 )
 from protocols.smpp import commands as c
 from protocols.smpp.connection import SmppConnection, connect, serve
@@ -59,10 +62,14 @@ class Carrier:
             elif isinstance(event, Answered):
                 self.answers.append(event)
 
-    def submit(self, text: bytes) -> None:
+    def submit(self, text: bytes, command: int = c.SUBMIT_SM) -> None:
         """Bring a text of a phone."""
         assert self.connection is not None
-        one = Message(source="12125550123", dest="12125550199", payload=text)
+        one = Message(command, source="12125550123", dest="12125550199")
+        if command == c.DATA_SM:
+            one.tlvs.append((Tag.MESSAGE_PAYLOAD, text))
+        else:
+            one.payload = text
         self._session.request(one, asyncio.get_running_loop().time())
         self.connection.flush()
 
@@ -137,6 +144,18 @@ async def test_a_transceiver_takes_and_brings() -> None:
         assert carrier.answers[0].message_id
         carrier.submit(b"id:42 sub:001 dlvrd:001 stat:DELIVRD err:000 text:")
         await one.books.until(lambda: len(carrier.answers) == 2)
+
+
+@pytest.mark.parametrize("command", [c.SUBMIT_SM, c.DATA_SM])
+async def test_every_text_that_is_brought_gets_an_id(command: int) -> None:
+    """Each its own, by submit_sm and by data_sm: to the carrier we are the SMSC."""
+    async with door() as one:
+        carrier = await one.enter()
+        for count in (1, 2):
+            carrier.submit(b"On my way", command)
+            await one.books.until(lambda count=count: len(carrier.answers) == count)
+        ids = [answer.message_id for answer in carrier.answers]
+        assert all(ids) and len(set(ids)) == 2
 
 
 async def test_a_receiver_and_a_transmitter_are_one_bind() -> None:
