@@ -11,6 +11,7 @@ import pytest
 
 from config.settings import LinkSettings
 from gateway.channels.accepted import AcceptedLink
+from gateway.channels.esme.binding import CARRIER_TAKES
 from gateway.model import Cause
 from protocols.smpp import (
     Answered,
@@ -26,7 +27,7 @@ from protocols.smpp import (
 )
 from protocols.smpp import commands as c
 from protocols.smpp.connection import SmppConnection, connect, serve
-from protocols.smpp.status import ESME_RALYBND, ESME_RSYSERR
+from protocols.smpp.status import ESME_RALYBND, ESME_ROK, ESME_RSYSERR
 from tests.channels.smpp_stage import DEADLINE_S, LINK, Books, message, services, states
 
 
@@ -87,7 +88,7 @@ class Door:
 
     def connection(self) -> SmppConnection:
         """A connection comes."""
-        session = Session(Role.SMSC)
+        session = Session(Role.SMSC, takes=CARRIER_TAKES)
         connection = SmppConnection(session, lambda events: self._knock(connection, events))
         return connection
 
@@ -154,6 +155,7 @@ async def test_every_text_that_is_brought_gets_an_id(command: int) -> None:
         for count in (1, 2):
             carrier.submit(b"On my way", command)
             await one.books.until(lambda count=count: len(carrier.answers) == count)
+        assert {answer.status for answer in carrier.answers} == {ESME_ROK}
         ids = [answer.message_id for answer in carrier.answers]
         assert all(ids) and len(set(ids)) == 2
 
