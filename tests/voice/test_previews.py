@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -325,3 +326,14 @@ async def test_an_engine_that_is_skipped_is_told(stage: Stage) -> None:
     (_, here) = (await stage.previews.voices(SHOP)).engines
     assert here.problem is not None
     assert "is skipped" in here.problem and "is broken" in here.problem
+
+
+async def test_no_text_reaches_the_log(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever fails, and however talkative the log is."""
+    caplog.set_level(logging.DEBUG)
+    stage.here.error = RuntimeError("the canary sings at noon")
+    for number in ("one", "two", "three", "four"):
+        refusal = await refused(stage, f"The canary sings at noon {number}.")
+        assert "canary" not in refusal.detail.lower()
+    assert "here is skipped" in caplog.text
+    assert "canary" not in caplog.text.lower()
