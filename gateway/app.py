@@ -1,9 +1,9 @@
 """The composition root: which parts a process has, and the order in which they start and end.
 
 A process is a node with one or more roles: `api` takes requests, `sms` runs the SMPP links, `mail`
-sends forwards. One process with all of them is the default. A part that fails in a way that it does
-not handle itself ends the process: every promise is in the database, and a fresh start keeps it
-better than half a process.
+sends forwards, `voice` runs the SIP trunks. One process with all of them is the default. A part
+that fails in a way that it does not handle itself ends the process: every promise is in the
+database, and a fresh start keeps it better than half a process.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 from msgspec.structs import replace
@@ -43,6 +43,7 @@ from gateway.ids import IdSource, wall_ms
 from gateway.inbound.texts import Texts
 from gateway.model import State
 from gateway.observe.metrics import Metrics
+from gateway.roles import ROLES
 from gateway.store.database import HotConnection
 from gateway.store.directory import Directory
 from gateway.store.nodes import Node, default_name, lock_name, machine_id, register
@@ -50,9 +51,11 @@ from gateway.store.opening import open_store
 from gateway.store.queries import load
 from gateway.voice.previews import Previews
 
+if TYPE_CHECKING:
+    from gateway.voice.part import VoicePart
+
 log = logging.getLogger(__name__)
 
-ROLES = ("api", "sms", "mail")
 CLAIM_CONNECTIONS = 4
 """Connections that the links share to claim: a claim takes a millisecond, and links may be many."""
 
@@ -80,6 +83,7 @@ class Gateway:
         self.settings = settings
         self._read = read
         self._reloading = asyncio.Lock()
+        self._applying: asyncio.Task[None] | None = None
         self.roles = roles
         self.failed: asyncio.Event = asyncio.Event()
         self.url = ""
@@ -91,6 +95,8 @@ class Gateway:
         self._previews: Previews | None = None
         self.smpp: SmppServer | None = None
         """Where ESMEs bind to us, once started; None where nobody can."""
+        self.voice: VoicePart | None = None
+        """The trunks, once started; None where there are none."""
         self._lock: int | None = None
 
     async def start(self) -> None:
@@ -119,6 +125,8 @@ class Gateway:
         self._start_tasks()
         if "sms" in self.roles and settings.smpp.is_on:
             await self._start_smpp()
+        if "voice" in self.roles and settings.trunks:
+            await self._start_voice()
         if "api" in self.roles:
             self._previews = Previews.of(settings, self._database, self._metrics.spoke)
             self._api = ApiServer(self._api_context())
@@ -264,6 +272,15 @@ class Gateway:
         for name, run in self.smpp.parts():
             self._spawn(name, run)
 
+    async def _start_voice(self) -> None:
+        from gateway.voice.part import VoicePart  # its libraries are for who has trunks
+
+        voice = VoicePart(self.settings, self._database, self._node.id)
+        await voice.start()
+        self.voice = voice
+        for name, run in voice.parts():
+            self._spawn(name, run)
+
     def _count_segments(self, link: int, state: State, count: int) -> None:
         self._metrics.segments(self._network.link_names.get(link, "other"), state, count)
         if self.smpp is not None and state is not State.SUBMITTED:
@@ -359,12 +376,16 @@ class Gateway:
                 self._api.reload_tls()
             if self.smpp is not None:
                 self.smpp.reload_certificates()
+            if self.voice is not None:
+                self.voice.reload_certificates()
             mail = new.mail if changes.mail else self.settings.mail
             live = replace(self.settings, links=new.links, routes=new.routes, mail=mail)
             await self._network.load(self._database, live)
             self._acceptance.routing = self._network.routing
             self.settings = live
-            await self._links.apply(changes, self.settings, self.roles)
+            coming = self._links.apply(changes, self.settings, self.roles)
+            self._applying = asyncio.create_task(coming, name="links of new settings")
+            await asyncio.shield(self._applying)
             log.info("settings read again: %s", changes.words())
             return changes
 
@@ -404,6 +425,10 @@ class Gateway:
         it written down.
         """
         self._is_stopping = True
+        if self._applying is not None:
+            # What it would build would begin to send while all else ends.
+            self._applying.cancel()
+            await asyncio.wait([self._applying])
         # A node that others have replaced can write nothing down: waiting would not help.
         patience_s = 0.0 if self._node.is_lost else DRAIN_S
         deadline = asyncio.get_running_loop().time() + patience_s
@@ -413,6 +438,8 @@ class Gateway:
             await self._previews.close()
         if self.smpp is not None:
             await self.smpp.stop(deadline)
+        if self.voice is not None:
+            await self.voice.stop(deadline)
         self._links.stop_feeding()
         try:
             async with asyncio.timeout_at(deadline):
@@ -467,22 +494,11 @@ class Gateway:
     async def abandon(self) -> None:
         """Give back what a failed start has taken."""
         self._is_stopping = True
+        if self.voice is not None:
+            await self.voice.stop(0.0)
         await self._end_tasks()
         if hasattr(self, "_database"):
             await self._database.close()
             self._release()
         if self._lock is not None:
             os.close(self._lock)
-
-
-def check_roles(text: str) -> tuple[str, ...]:
-    """The roles in `api,sms`. Raises GatewayError naming the one that there is not."""
-    roles = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    for role in roles:
-        if role == "voice":
-            raise GatewayError("role voice is not available in this version")
-        if role not in ROLES:
-            raise GatewayError(f"there is no role {role}: choose from {', '.join(ROLES)}")
-    if not roles:
-        raise GatewayError(f"name at least one role of {', '.join(ROLES)}")
-    return roles

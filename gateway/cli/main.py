@@ -34,6 +34,7 @@ COMMANDS = (
     "send",
     "serve",
     "shop",
+    "trunk",
     "voices",
 )
 """Modules of `gateway.cli` that register a command; a `-` in its name is `_` in the module's."""

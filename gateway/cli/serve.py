@@ -12,10 +12,11 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from config.loading import load_with_places
-from gateway.app import ROLES, Gateway, check_roles
+from gateway.app import Gateway
 from gateway.cli.frame import CommandError, add_command, config_path, load_settings
 from gateway.errors import GatewayError
 from gateway.observe.logs import set_up_logging
+from gateway.roles import ROLES, check_roles
 from gateway.sandbox.installation import Sandbox
 
 if TYPE_CHECKING:

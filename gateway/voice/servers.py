@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Final
+from typing import Any, Final
 
 from config.settings import TrunkSettings
 from gateway.voice.dns import Resolver
@@ -118,6 +118,20 @@ class Servers:
             return True
         return None if None in states or not states else False
 
+    def figures(self) -> list[dict[str, Any]]:
+        """What is known of each server, for operators."""
+        return [
+            {
+                "address": f"{target.address}:{target.port}",
+                "transport": target.transport.value,
+                "name": target.name,
+                "is_up": health.is_up,
+                "round_trip_ms": _milliseconds(health.round_trip_s),
+                "error": health.error,
+            }
+            for target, health in self.health.items()
+        ]
+
     def _is_avoided(self, target: Target, now: float) -> bool:
         health = self.health.get(target)
         return health is not None and (health.avoided_until > now or health.is_up is False)
@@ -131,3 +145,7 @@ def _holds(network: Network, address: str) -> bool:
 def networks_of(texts: Sequence[str]) -> tuple[Network, ...]:
     """Networks as the settings write them."""
     return tuple(ip_network(text, strict=False) for text in texts)
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1_000, 1)

@@ -123,6 +123,8 @@ class Trunk:
         self._errors: deque[tuple[float, str]] = deque(maxlen=ERRORS_MAX)
         self._shown = ("starting", common.wall())
         self._wake = asyncio.Event()
+        self.looked = asyncio.Event()
+        """Set once DNS was asked for the first time, whatever it said."""
         self.endpoint = Endpoint(
             common.transport.loop,
             UserAgent(
@@ -257,6 +259,7 @@ class Trunk:
         """Find the servers, register, ask for signs of life, until canceled."""
         while True:
             await self._locate()
+            self.looked.set()
             now = self.endpoint.now
             if self.servers.all and not self.is_stopped:
                 self._enrolment.begin(now)
@@ -444,28 +447,16 @@ class Trunk:
         return "up"
 
     def _figures(self) -> dict[str, Any]:
-        agent = self.endpoint.agent
         return {
             "calls": len(self.calls),
             "max_calls": self.settings.max_calls,
             "registered_since": self._enrolment.since,
             "registered_for_s": self._enrolment.for_s if self._enrolment.since else None,
-            "servers": [
-                {
-                    "address": f"{target.address}:{target.port}",
-                    "transport": target.transport.value,
-                    "name": target.name,
-                    "is_up": health.is_up,
-                    "round_trip_ms": _milliseconds(health.round_trip_s),
-                    "error": health.error,
-                }
-                for target, health in self.servers.health.items()
-            ],
+            "servers": self.servers.figures(),
             **self._counts,
             "refused": self._admission.refused,
             "misdirected": self.endpoint.misdirected,
-            "unreadable": agent.refused,
-            "transactions": agent.transactions,
+            "unreadable": self.endpoint.agent.refused,
             "errors": [list(each) for each in self._errors],
         }
 
@@ -496,7 +487,3 @@ def _proxy(settings: TrunkSettings) -> str:
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _milliseconds(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1_000, 1)

@@ -53,6 +53,17 @@ CREATE TABLE link_state (               -- what the node that runs a bind last s
   PRIMARY KEY (link, bind)
 );
 
+CREATE TABLE trunk_state (              -- what each node that runs a trunk last said of it
+  trunk    text NOT NULL,               -- its name in the settings
+  node     int2 NOT NULL,
+  state    text NOT NULL,
+  since    timestamptz NOT NULL,
+  error    text NOT NULL,
+  figures  jsonb NOT NULL,              -- servers, registration, calls, last errors
+  updated  timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (trunk, node)
+);
+
 CREATE TABLE bind (                     -- leases: how many binds a carrier grants is per installation, not per node
   link     int4 NOT NULL REFERENCES link,
   index    int2 NOT NULL,
@@ -139,7 +150,7 @@ CREATE TABLE message (                  -- immutable
   place      int2 NOT NULL,             -- where it was put at birth (model.Place)
   channel    int2 NOT NULL,
   category   int2 NOT NULL,
-  encoding   int2 NOT NULL,             -- SMPP data_coding; + 256 for a 16-bit concatenation reference
+  encoding   int2 NOT NULL,             -- SMPP data_coding, and how a long text is cut: gateway/dispatch/wording.py
   segments   int2 NOT NULL,
   due_ms     int8,
   expires_ms int8 NOT NULL,

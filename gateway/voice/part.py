@@ -1,0 +1,41 @@
+"""The role `voice` of a node: its trunks, and what it tells operators of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+from config.settings import Settings
+from gateway.store.database import Database
+from gateway.voice.console import TrunkConsole
+from gateway.voice.trunkset import TrunkSet
+
+log = logging.getLogger(__name__)
+
+
+class VoicePart:
+    """Made only where there are trunks: what it imports is for nobody else."""
+
+    def __init__(self, settings: Settings, database: Database, node: int) -> None:
+        self.trunks = TrunkSet(settings)
+        self._console = TrunkConsole(database, self.trunks, node)
+
+    async def start(self) -> None:
+        """Open the sockets. Raises GatewayError."""
+        await self.trunks.start()
+        names = ", ".join(trunk.name for trunk in self.trunks)
+        log.info("trunks %s, SIP on port %d", names, self.trunks.port)
+
+    def parts(self) -> Iterator[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]:
+        """What runs until the node ends."""
+        yield "trunks", self.trunks.run
+        yield "trunk console", self._console.run
+
+    def reload_certificates(self) -> None:
+        """Read our certificate again."""
+        self.trunks.reload_certificates()
+
+    async def stop(self, deadline: float) -> None:
+        """End calls and registrations until `deadline` (loop time)."""
+        await self.trunks.stop(deadline)
