@@ -23,6 +23,7 @@ TAG_SAR_TOTAL_SEGMENTS: Final = 0x020E
 TAG_SAR_SEGMENT_SEQNUM: Final = 0x020F
 TAG_MESSAGE_PAYLOAD: Final = 0x0424
 
+_IA5: Final = 0x01
 _UCS2: Final = 0x08
 
 GAP: Final = "[…]"
@@ -91,7 +92,8 @@ def read(
     A header goes before the SAR parameters. Marks that make no sense (total 0, number 0 or
     beyond total) are ignored: then the part is a text of its own. With `is_packed` septets come
     packed into octets. Septets of national language tables (TS 23.038 section 6.2.1.2) become
-    UCS-2 here, since only this part's own header tells the language.
+    UCS-2 here, since only this part's own header tells the language; also those that call
+    themselves IA5, which has no such tables.
     """
     text_bytes = user_data(short_message, tlvs)
     header = udh.parse(text_bytes) if esm_class & ESM_CLASS_UDHI else None
@@ -99,10 +101,11 @@ def read(
     if header is not None:
         header_bytes = len(text_bytes) - len(header.body)
         text_bytes = header.body
-    if gsm7.is_septets(data_coding):
-        if is_packed:
-            text_bytes = septets.unpack(text_bytes, septets.fill_bits(header_bytes))
-        locking, single = national.announced(header.elements) if header else (None, None)
+    is_septets = gsm7.is_septets(data_coding)
+    if is_septets and is_packed:
+        text_bytes = septets.unpack(text_bytes, septets.fill_bits(header_bytes))
+    if header is not None and (is_septets or data_coding == _IA5):
+        locking, single = national.announced(header.elements)
         if locking is not None or single is not None:
             text = national.decode(text_bytes, locking, single)
             text_bytes, data_coding = text.encode("utf-16-be"), _UCS2

@@ -33,6 +33,13 @@ def test_a_sixteen_bit_header_marks_a_part() -> None:
     assert found == Part(Scheme.UDH_16_BIT, 0x0102, 3, 2, b"\x00h", 8)
 
 
+@pytest.mark.parametrize("data_coding", [0, 1], ids=["default alphabet", "called IA5"])
+def test_a_header_names_the_language_of_the_septets(data_coding: int) -> None:
+    """TS 23.038 §6.2.1.2.4: Spanish's single shift table; some libraries call septets IA5."""
+    found = read(b"\x03\x24\x01\x02S\x1bi", 0x40, data_coding)
+    assert join([found]).text == "Sí"
+
+
 def test_sar_parameters_mark_a_part() -> None:
     """SMPP v3.4 §5.3.2.22 to §5.3.2.24."""
     assert read(b"hello", 0, 0, SAR) == Part(Scheme.SAR, 0x0102, 3, 2, b"hello", 0)
