@@ -18,12 +18,12 @@ import asyncpg
 from msgspec.structs import replace
 
 from config.changes import Changes, compare
-from config.faults import SettingsError, path_text
+from config.faults import SettingsError
 from config.places import Places
 from config.settings import Settings
 from gateway.api.context import ApiContext
 from gateway.api.server import ApiServer
-from gateway.channels.checks import link_breaches, meaning_breaches
+from gateway.channels.checks import link_breaches, require_meaning
 from gateway.channels.esme.server import SmppServer
 from gateway.channels.linkset import Dispatch, LinkSet
 from gateway.channels.states import LinkStates
@@ -104,9 +104,7 @@ class Gateway:
         do.
         """
         settings = self.settings
-        if breaches := meaning_breaches(settings):
-            told = "; ".join(f"{path_text(each.path)}: {each.problem}" for each in breaches)
-            raise GatewayError(f"the settings have faults: {told}")
+        require_meaning(settings)
         self._database, self._release = await open_store(settings.store)
         name = settings.node.name or default_name(self.roles)
         self._lock, name = lock_name(settings.store.data_dir, name)
@@ -383,8 +381,7 @@ class Gateway:
             await self._network.load(self._database, live)
             self._acceptance.routing = self._network.routing
             self.settings = live
-            coming = self._links.apply(changes, self.settings, self.roles)
-            self._applying = asyncio.create_task(coming, name="links of new settings")
+            self._applying = asyncio.create_task(self._links.apply(changes, live, self.roles))
             await asyncio.shield(self._applying)
             log.info("settings read again: %s", changes.words())
             return changes
@@ -426,8 +423,7 @@ class Gateway:
         """
         self._is_stopping = True
         if self._applying is not None:
-            # What it would build would begin to send while all else ends.
-            self._applying.cancel()
+            self._applying.cancel()  # what it would build would send while all else ends
             await asyncio.wait([self._applying])
         # A node that others have replaced can write nothing down: waiting would not help.
         patience_s = 0.0 if self._node.is_lost else DRAIN_S

@@ -20,6 +20,16 @@ from gateway.errors import GatewayError
 from tests.postgres import ConnectParameters
 
 
+def settings_of(p: ConnectParameters, folder: Path, **sections: Any) -> Settings:
+    """Settings of a node on this store, with these sections."""
+    url = f"postgresql://{p['user']}@/{p['database']}?host={p['host']}&port={p['port']}"
+    return Settings(
+        http=HttpSettings(listen="127.0.0.1:0"),
+        store=StoreSettings(database_url=url, data_dir=folder),
+        **sections,
+    )
+
+
 class UnluckyTexts:
     """A sweep that the store refuses some times before it succeeds."""
 
@@ -65,17 +75,40 @@ async def test_settings_that_no_link_can_be_built_of_are_told_before_anything_st
         assert words in str(told.value)
 
 
+async def test_settings_under_way_are_given_up_at_the_end(
+    database: ConnectParameters, tmp_path: Path
+) -> None:
+    """No link begins to send while all others end."""
+    before = settings_of(database, tmp_path, links=(LinkSettings(name="old", kind="smpp-server"),))
+    after = replace(before, links=(LinkSettings(name="new", kind="smpp-server"),))
+    gateway = Gateway(before, read=lambda: (after, Places(None)))
+    await gateway.start()
+    links: Any = gateway._links
+    has_begun, may_end = asyncio.Event(), asyncio.Event()
+    remove = links.remove
+
+    async def remove_slowly(name: str) -> None:
+        has_begun.set()
+        await may_end.wait()
+        await remove(name)
+
+    links.remove = remove_slowly
+    reloading = asyncio.create_task(gateway.reload())
+    async with asyncio.timeout(20):
+        await has_begun.wait()
+        await gateway.stop()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await reloading
+    assert links.get("new") is None
+
+
 async def test_a_mail_account_that_goes_is_used_until_the_next_start(
     database: ConnectParameters, tmp_path: Path
 ) -> None:
     """Texts forwarded to shops wait for it as before, and are not held for want of a link."""
-    p = database
-    url = f"postgresql://{p['user']}@/{p['database']}?host={p['host']}&port={p['port']}"
-    before = Settings(
-        http=HttpSettings(listen="127.0.0.1:0"),
-        store=StoreSettings(database_url=url, data_dir=tmp_path),
-        mail=MailSettings(host="127.0.0.1", security="none", sender="texts@example.com"),
-    )
+    mail = MailSettings(host="127.0.0.1", security="none", sender="texts@example.com")
+    before = settings_of(database, tmp_path, mail=mail)
     after = replace(before, mail=MailSettings())
     gateway = Gateway(before, read=lambda: (after, Places(None)))
     await gateway.start()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from config.breach import Breach
+from config.faults import path_text
 from config.settings import LinkSettings, Settings
 from gateway.channels.dispositions import read_statuses
 from gateway.channels.tls import TlsFault, client_context
 from gateway.dispatch.wording import dialect_breaches
+from gateway.errors import GatewayError
 
 
 def link_breaches(settings: Settings) -> list[Breach]:
@@ -18,13 +20,18 @@ def link_breaches(settings: Settings) -> list[Breach]:
         for index, link in enumerate(settings.links)
         for key, problem, hint in _tls_faults(link)
     ]
-    return files + meaning_breaches(settings)
+    return files + _meaning_breaches(settings)
 
 
-def meaning_breaches(settings: Settings) -> list[Breach]:
-    """Keys that say nothing that a link could do. No link can be built of them; files that are
-    missing may come yet.
-    """
+def require_meaning(settings: Settings) -> None:
+    """Raise GatewayError for what no link can be built of. Files that are missing may come yet."""
+    if breaches := _meaning_breaches(settings):
+        told = "; ".join(f"{path_text(each.path)}: {each.problem}" for each in breaches)
+        raise GatewayError(f"the settings have faults: {told}")
+
+
+def _meaning_breaches(settings: Settings) -> list[Breach]:
+    """Keys that say nothing that a link could do."""
     statuses = [
         Breach(("links", index, "statuses"), problem, "SMPP v3.4 section 5.1.3 names them")
         for index, link in enumerate(settings.links)
