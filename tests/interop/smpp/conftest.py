@@ -18,7 +18,7 @@ from tests.interop.smpp.smsc import Smsc
 
 PASSWORD = "secret"
 HOST = "localhost"
-_SMSC = ("node", "node-pair", "node-sar", "node-payload", "node-rest")
+_SMSC = ("node", "node-es", "node-pair", "node-sar", "node-payload", "node-rest")
 _CARRIERS = ("carrier", "carrier-sar", "carrier-payload", "kannel-in", "kannel-pair", "kannel-tls")
 _QUICK = {"enquire_s": 1.0, "reconnect_min_s": 0.1, "reconnect_max_s": 0.5, "stable_s": 0.1}
 _REPLIES = EsmeOptions(binds=16, has_replies=True)
@@ -65,6 +65,7 @@ def site(
     dialled = _QUICK | {"host": "127.0.0.1", "port": smsc.port, "password": PASSWORD}
     links = {name: dialled | {"system_id": name} for name in _SMSC}
     links["node-pair"]["bind"] = "pair"
+    links["node-es"]["single_shift"] = ["es"]
     links["node-sar"]["long_texts"] = "sar"
     links["node-payload"]["long_texts"] = "payload"
     links["node-tls"] = dialled | {
@@ -74,7 +75,7 @@ def site(
     links["node-wrong"] = dialled | {"system_id": "node-wrong", "password": "mistaken"}
     links["node-wrong"]["reconnect_min_s"] = links["node-wrong"]["reconnect_max_s"] = 2.0
     links |= {name: {"kind": "smpp-server", "enquire_s": 1.0} for name in _CARRIERS}
-    links["carrier-sar"]["long_texts"] = "sar"
+    links["carrier-sar"] |= {"long_texts": "sar", "single_shift": ["es"]}
     links["carrier-payload"]["long_texts"] = links["kannel-pair"]["long_texts"] = "payload"
     accounts = {name: Account(link=name) for name in _CARRIERS}
     for name in ("node-esme", "smpplib", "kannel"):

@@ -160,6 +160,11 @@ def read_pdus(log: Path) -> list[Pdu]:
     return found
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 1_000
+    """Kannel tells a text once, and does not mind whether anybody took it."""
+
+
 class _Hook(BaseHTTPRequestHandler):
     """Where Kannel tells what came."""
 
@@ -181,7 +186,7 @@ class _Hook(BaseHTTPRequestHandler):
 @contextmanager
 def _hook(calls: Seen[dict[str, bytes]]) -> Iterator[str]:
     handler = type("Hook", (_Hook,), {"calls": calls})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with _Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:

@@ -39,6 +39,12 @@ class Session:
         answer: Told = told["pdu"]
         return answer
 
+    def send_all(self, command: str, requests: Iterable[Fields]) -> list[Told]:
+        """Send many without waiting for any; the PDUs that answer them, in their order."""
+        whose = {"do": "send", "session": self.label, "command": command}
+        answers = self.node.ask_all([whose | {"fields": fields} for fields in requests])
+        return [answer["pdu"] for answer in answers]
+
     def seen(self, command: str) -> list[Told]:
         """The PDUs of this kind that came by it."""
         return [each["pdu"] for each in self.node.events if self._is(each, command)]
@@ -85,14 +91,22 @@ class Node:
 
     def ask(self, **command: Any) -> Told:
         """Tell it to do something; returns its answer. Raises Refused."""
-        ref = next(self._refs)
+        return self.ask_all([command])[0]
+
+    def ask_all(self, commands: Iterable[Mapping[str, Any]]) -> list[Told]:
+        """The same with many at once; the answers are in their order."""
+        told = {next(self._refs): command for command in commands}
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(command | {"ref": ref}).encode() + b"\n")
+        lines = [json.dumps({**command, "ref": ref}) + "\n" for ref, command in told.items()]
+        self.process.stdin.write("".join(lines).encode())
         self.process.stdin.flush()
-        answer = self.events.until(lambda each: each.get("ref") == ref, f"an answer to {command}")
-        if "error" in answer[0]:
-            raise Refused(answer[0]["error"])
-        return answer[0]
+        answers = self.events.until(
+            lambda each: each.get("ref") in told, f"answers to {lines[:2]}", count=len(told)
+        )
+        for answer in answers:
+            if "error" in answer:
+                raise Refused(answer["error"])
+        return sorted(answers, key=lambda answer: int(answer["ref"]))
 
     @property
     def version(self) -> str:
@@ -144,6 +158,15 @@ class Node:
                 and each["pdu"]["system_id"] == system_id
             ),
             f"{system_id} binds as {kind}",
+            after=after,
+        )
+        return Session(self, found[0]["session"])
+
+    def dialled(self, after: int) -> Session:
+        """The session on which an outbind came, among what came after so many events."""
+        found = self.events.until(
+            lambda each: each.get("event") == "pdu" and each["pdu"]["command"] == "outbind",
+            "an outbind",
             after=after,
         )
         return Session(self, found[0]["session"])

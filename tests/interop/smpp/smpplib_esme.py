@@ -61,6 +61,15 @@ class Esme:
             assert time.monotonic() < deadline, f"not within {DEADLINE_S:g} s: {what}"
             self.client.read_once()
 
+    def until_answers(self, command: str, count: int) -> list[Pdu]:
+        """So many PDUs of a kind."""
+
+        def answers() -> list[Pdu]:
+            return [each for each in self.pdus if each.command == command]
+
+        self.until(lambda _: len(answers()) >= count, f"{count} {command}")
+        return answers()
+
     def until_text(self, parts: int, after: int) -> list[Pdu]:
         """The next deliver_sm that are no receipts, as many as a text has parts."""
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.interop.smpp.node import Node, Session, Told, text_of
+from tests.interop.smpp.node import UDH_INDICATOR, Node, Session, Told, text_of
 
 RECEIPT = 4
 """esm_class of a receipt (SMPP v3.4 section 5.2.12)."""
@@ -75,6 +75,12 @@ def from_phone(number: str) -> dict[str, Any]:
         "source_addr_ton": 1, "source_addr_npi": 1, "source_addr": "12125550100",
         "dest_addr_ton": 1, "dest_addr_npi": 1, "destination_addr": number.removeprefix("+"),
     }  # fmt: skip
+
+
+def in_spanish(text: str) -> dict[str, Any]:
+    """Fields of a text that node-smpp encodes by Spanish's single shift table (3GPP TS 23.038)."""
+    header = {"hex": bytes((3, 0x24, 1, 2)).hex()}
+    return {"esm_class": UDH_INDICATOR, "short_message": {"udh": header, "message": text}}
 
 
 def receipt(message_id: str, stat: str, state: int, error: int = 0) -> dict[str, Any]:

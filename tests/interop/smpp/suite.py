@@ -29,6 +29,9 @@ UNBIND_BY_PEER = "unbind by the peer"
 MULTI = "submit_multi"
 QUERY = "query_sm"
 CANCEL = "cancel_sm"
+SPANISH = "national language table (Spanish)"
+MANY = "300 texts at once, each once"
+OUTBIND = "outbind"
 
 CASES = (
     BIND_TX, BIND_RX, BIND_TRX, WRONG_PASSWORD, TLS,
@@ -36,7 +39,7 @@ CASES = (
     MO, MO_UDH, MO_SAR, MO_PAYLOAD, DATA_SM,
     DELIVERED, UNDELIVERED, THROTTLED,
     ENQUIRE_BY_US, ENQUIRE_BY_PEER, UNBIND_BY_US, UNBIND_BY_PEER,
-    MULTI, QUERY, CANCEL,
+    MULTI, QUERY, CANCEL, SPANISH, MANY, OUTBIND,
 )  # fmt: skip
 
 _NOT_ASKED = "we do not ask carriers about messages: their receipts tell"
@@ -46,6 +49,8 @@ _KANNEL_FORM = "Kannel sends long texts with headers alone"
 _KANNEL_DATA = "Kannel does not send data_sm"
 _KANNEL_OPS = "Kannel does not send this request"
 _KANNEL_RECEIPTS = "Kannel sends no receipts to whom it binds"
+_KANNEL_TABLES = "Kannel knows the default alphabet alone"
+_NO_OUTBIND = "it does not listen for an outbind"
 _SMPPLIB_PDU = "smpplib has no such PDU"
 
 NODE_SMSC = Peer(
@@ -56,6 +61,7 @@ NODE_SMSC = Peer(
         MULTI: "we send each text by itself",
         QUERY: _NOT_ASKED,
         CANCEL: _NOT_ASKED,
+        OUTBIND: "our links dial, and wait for nobody",
     },
 )
 NODE_CARRIER = Peer(
@@ -79,6 +85,8 @@ KANNEL_CARRIER = Peer(
         MULTI: _OF_ESMES,
         QUERY: _OF_ESMES,
         CANCEL: _OF_ESMES,
+        SPANISH: _KANNEL_TABLES,
+        OUTBIND: _NO_OUTBIND,
     },
 )
 NODE_ESME = Peer(
@@ -91,7 +99,14 @@ SMPPLIB_ESME = Peer(
     "smpplib-esme",
     "smpplib",
     "as ESME",
-    {MO_SAR: _TO_SHOPS, MO_PAYLOAD: _TO_SHOPS, MULTI: _SMPPLIB_PDU, CANCEL: _SMPPLIB_PDU},
+    {
+        MO_SAR: _TO_SHOPS,
+        MO_PAYLOAD: _TO_SHOPS,
+        MULTI: _SMPPLIB_PDU,
+        CANCEL: _SMPPLIB_PDU,
+        SPANISH: "smpplib knows the default alphabet alone",
+        OUTBIND: _NO_OUTBIND,
+    },
 )
 KANNEL_ESME = Peer(
     "kannel-esme",
@@ -106,6 +121,8 @@ KANNEL_ESME = Peer(
         MULTI: _KANNEL_OPS,
         QUERY: _KANNEL_OPS,
         CANCEL: _KANNEL_OPS,
+        SPANISH: _KANNEL_TABLES,
+        OUTBIND: _NO_OUTBIND,
     },
 )
 

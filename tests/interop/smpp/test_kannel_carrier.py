@@ -8,7 +8,7 @@ import pytest
 from tests.interop.matrix import covers
 from tests.interop.smpp import suite as case
 from tests.interop.smpp import texts
-from tests.interop.smpp.kannel import Kannel
+from tests.interop.smpp.kannel import Kannel, text_of
 from tests.interop.smpp.site import PHONE, Site
 from tests.interop.smpp.suite import KANNEL_CARRIER
 from tests.interop.waiting import eventually
@@ -98,6 +98,19 @@ def test_a_long_text_from_a_phone(site: Site, boxes: Kannel) -> None:
         boxes.send("carrier", PHONE, site.numbers[SHOP, LINK], text, coding=coding)
         reply = site.until_text(SHOP, text)
         assert reply["segments"] > 1
+
+
+@covers(KANNEL_CARRIER, case.MANY)
+def test_many_texts(site: Site, boxes: Kannel) -> None:
+    """Kannel tells each of many texts once."""
+    wanted = texts.many("to kannel")
+    site.send_all(SHOP, LINK, wanted)
+    found = boxes.calls.until(
+        lambda call: call["path"] == b"/text" and text_of(call).startswith("to kannel "),
+        "all texts",
+        count=len(wanted),
+    )
+    assert sorted(map(text_of, found)) == sorted(wanted)
 
 
 @covers(KANNEL_CARRIER, case.ENQUIRE_BY_US, case.ENQUIRE_BY_PEER)

@@ -11,7 +11,7 @@ from tests.interop.smpp import texts
 from tests.interop.smpp.kannel import Kannel
 from tests.interop.smpp.node import whole
 from tests.interop.smpp.site import PHONE, Site
-from tests.interop.smpp.smsc import Smsc
+from tests.interop.smpp.smsc import Smsc, receipt
 from tests.interop.smpp.suite import KANNEL_ESME
 
 SHOP = "kannel"
@@ -132,6 +132,21 @@ def test_receipts(
     told = boxes.until_receipt(stat, kind)
     assert told["id"] == accepted["id"] != b""
     assert f"stat:{stat}".encode() in told["text"]
+
+
+@covers(KANNEL_ESME, case.MANY)
+def test_many_texts(site: Site, boxes: Kannel, smsc: Smsc) -> None:
+    """What Kannel submits as fast as it likes goes out once each, and it hears of each."""
+    wanted = texts.many("kannel")
+    with smsc.arriving(number(site), len(wanted)) as pdus:
+        for place, text in enumerate(wanted):
+            boxes.send("esme", number(site), PHONE, text, **boxes.receipts_for(f"many{place}"))
+    assert sorted(smsc.texts(pdus)) == sorted(wanted)
+    session = smsc.session("node")
+    ids = [smsc.node.taken(session, pdu) for pdu in pdus]
+    session.send_all("deliver_sm", [receipt(id_, "DELIVRD", 2) for id_ in ids])
+    for place in range(len(wanted)):
+        boxes.until_receipt(f"many{place}", _DELIVERED)
 
 
 @covers(KANNEL_ESME, case.THROTTLED)

@@ -20,7 +20,7 @@ from tests.interop.smpp import suite as case
 from tests.interop.smpp import texts
 from tests.interop.smpp.node import Node, Session, Told, parts_of, text_of, udh_parts, whole
 from tests.interop.smpp.site import PHONE, Site
-from tests.interop.smpp.smsc import from_phone, receipt
+from tests.interop.smpp.smsc import from_phone, in_spanish, receipt
 from tests.interop.smpp.suite import NODE_CARRIER
 from tests.interop.waiting import eventually
 
@@ -154,7 +154,7 @@ def test_a_text_from_a_phone(site: Site, carrier: Session, command: str) -> None
     fields = {name: text, "data_coding": 0}
     told = carrier.send(command, **from_phone(site.numbers[SHOP, LINK]), **fields)
     assert (told["command"], told["command_status"]) == (f"{command}_resp", ESME_ROK)
-    assert told["message_id"] or command == "data_sm"
+    assert told["message_id"]
     site.until_reply(SHOP, lambda each: each["text"] == text and each["from"] == PHONE)
 
 
@@ -199,6 +199,50 @@ def test_receipts(site: Site, carrier: Session, stat: str, state: int, status: s
     told = carrier.send("submit_sm", **from_phone(site.numbers[SHOP, LINK]), **fields)
     assert told["command_status"] == ESME_ROK
     site.until_status(SHOP, id_, status)
+
+
+@covers(NODE_CARRIER, case.SPANISH)
+def test_a_national_language(site: Site, node: Node) -> None:
+    """node-smpp decodes by Spanish's table, and so do we."""
+    carrier = bind(site, node, "carrier-sar")
+    (pdu,) = sent(site, carrier, texts.SPANISH, link="carrier-sar")
+    assert (text_of(pdu), pdu["data_coding"]) == (texts.SPANISH, 0)
+    number = site.numbers[SHOP, "carrier-sar"]
+    text = texts.unique(texts.SPANISH)
+    carrier.send("submit_sm", **from_phone(number), **in_spanish(text))
+    site.until_text(SHOP, text)
+    carrier.send("unbind")
+
+
+@covers(NODE_CARRIER, case.MANY)
+def test_many_texts(site: Site, carrier: Session) -> None:
+    """Each arrives once; as many that it brings at once reach the shop once each."""
+    wanted = texts.many("carrier")
+    before = len(carrier.seen("deliver_sm"))
+    site.send_all(SHOP, LINK, wanted)
+    pdus = carrier.until("deliver_sm", before + len(wanted))[before:]
+    assert sorted(text_of(pdu) for pdu in pdus) == sorted(wanted)
+    addresses = from_phone(site.numbers[SHOP, LINK])
+    answers = texts.many("answer", 100)
+    carrier.send_all(
+        "submit_sm", [addresses | {"short_message": text, "data_coding": 0} for text in answers]
+    )
+    for text in answers:
+        site.until_text(SHOP, text)
+
+
+@covers(NODE_CARRIER, case.OUTBIND)
+def test_outbind(site: Site, node: Node) -> None:
+    """We dial a carrier that listens; its bind on that connection serves the link."""
+    link, after = "carrier-payload", len(node.events)
+    site.command("esme", "set", link, "--outbind", f"127.0.0.1:{node.listen({})}")
+    session = node.dialled(after)
+    fields = {"system_id": link, "password": site.passwords[link]}
+    assert session.send("bind_transceiver", **fields)["command_status"] == ESME_ROK
+    (pdu,) = sent(site, session, text := texts.unique("By outbind."), link=link)
+    assert text_of(pdu) == text
+    site.command("esme", "set", link, "--outbind", "")
+    session.send("unbind")
 
 
 @pytest.mark.parametrize("status", [ESME_RTHROTTLED, ESME_RMSGQFUL], ids=["throttled", "full"])

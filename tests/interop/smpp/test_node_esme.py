@@ -14,7 +14,7 @@ from tests.interop.smpp import suite as case
 from tests.interop.smpp import texts
 from tests.interop.smpp.node import Node, Refused, Session, Told, text_of, udh_parts, whole
 from tests.interop.smpp.site import PHONE, Site
-from tests.interop.smpp.smsc import RECEIPT, Smsc
+from tests.interop.smpp.smsc import RECEIPT, Smsc, in_spanish, receipt
 from tests.interop.smpp.suite import NODE_ESME
 from tests.interop.waiting import eventually
 
@@ -313,6 +313,50 @@ def test_query_sm(site: Site, esme: Session, smsc: Smsc) -> None:
     )
     assert told["final_date"]
     assert query("0000000000000")["command_status"] == ESME_RINVMSGID
+
+
+@covers(NODE_ESME, case.SPANISH)
+def test_a_national_language(site: Site, esme: Session, smsc: Smsc) -> None:
+    """What node-smpp encodes by Spanish's table arrives as the very text, in UCS-2 on a link that
+    is not set for Spanish."""
+    with smsc.arriving(number(site), 2) as pdus:
+        submitted(site, esme, **in_spanish(texts.SPANISH))
+    assert whole(pdus) == texts.SPANISH
+
+
+@covers(NODE_ESME, case.MANY)
+def test_many_texts(site: Site, esme: Session, smsc: Smsc) -> None:
+    """Submitted without waiting for answers, each goes out once, and each has its receipt."""
+    wanted = texts.many("esme")
+    requests = [
+        to_phone(site) | {"short_message": text, "data_coding": 0, "registered_delivery": 1}
+        for text in wanted
+    ]
+    with smsc.arriving(number(site), len(wanted)) as pdus:
+        answers = esme.send_all("submit_sm", requests)
+    assert {answer["command_status"] for answer in answers} == {ESME_ROK}
+    assert sorted(smsc.texts(pdus)) == sorted(wanted)
+    session = smsc.session("node")
+    smsc_ids = [smsc.node.taken(session, pdu) for pdu in pdus]
+    session.send_all("deliver_sm", [receipt(id_, "DELIVRD", 2) for id_ in smsc_ids])
+    for answer in answers:
+        receipt_of(esme, answer["message_id"])
+
+
+@covers(NODE_ESME, case.OUTBIND)
+def test_outbind(site: Site, node: Node) -> None:
+    """We dial an ESME that listens; node-smpp answers our outbind with a bind on the same
+    connection."""
+    account, after = "node-esme-slow", len(node.events)
+    site.command("esme", "set", account, "--outbind", f"127.0.0.1:{node.listen({})}")
+    session = node.dialled(after)
+    (told,) = session.until("outbind")
+    assert told["system_id"] == "gateway"
+    answer = session.send("bind_receiver", system_id=account, password=site.passwords[account])
+    assert answer["command_status"] == ESME_ROK
+    assert "receiver" in site.command("esme", "show", account)
+    site.command("esme", "set", account, "--outbind", "")
+    session.send("unbind")
 
 
 @covers(NODE_ESME, case.CANCEL)

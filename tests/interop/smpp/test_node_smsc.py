@@ -12,7 +12,7 @@ from tests.interop.smpp import suite as case
 from tests.interop.smpp import texts
 from tests.interop.smpp.node import Told, parts_of, text_of, udh_parts, whole
 from tests.interop.smpp.site import PHONE, Site
-from tests.interop.smpp.smsc import Smsc, from_phone, receipt
+from tests.interop.smpp.smsc import Smsc, from_phone, in_spanish, receipt
 from tests.interop.smpp.suite import NODE_SMSC
 from tests.interop.waiting import eventually
 
@@ -214,6 +214,35 @@ def test_receipts(
     assert told["command_status"] == 0
     found = site.until_status(SHOP, id_, status)
     assert not error or f"{error:03}" in found["reason"]
+
+
+@covers(NODE_SMSC, case.SPANISH)
+def test_a_national_language(site: Site, smsc: Smsc) -> None:
+    """node-smpp reads our header and decodes by Spanish's table, and we do the same with its own;
+    on a link that is not set so the text would take UCS-2."""
+    _, (pdu,) = sent(site, smsc, "node-es", texts.SPANISH)
+    assert (text_of(pdu), pdu["data_coding"]) == (texts.SPANISH, 0)
+    number = site.numbers[SHOP, "node"]
+    told = smsc.session("node").send(
+        "deliver_sm", **from_phone(number), **in_spanish(text := texts.SPANISH + " \u00d3")
+    )
+    assert told["command_status"] == 0
+    site.until_text(SHOP, text)
+
+
+@covers(NODE_SMSC, case.MANY)
+def test_many_texts(site: Site, smsc: Smsc) -> None:
+    """Each arrives once, and each of as many receipts at once finds its message."""
+    wanted = texts.many("smsc")
+    with smsc.arriving(site.numbers[SHOP, "node"], len(wanted)) as pdus:
+        ids = site.send_all(SHOP, "node", wanted)
+    session = smsc.session("node")
+    receipts = [receipt(smsc.node.taken(session, pdu), "DELIVRD", 2) for pdu in pdus]
+    answers = session.send_all("deliver_sm", receipts)
+    assert {answer["command_status"] for answer in answers} == {0}
+    for id_ in ids:
+        site.until_status(SHOP, id_, "delivered")
+    assert sorted(smsc.texts(pdus)) == sorted(wanted)
 
 
 @covers(NODE_SMSC, case.THROTTLED)

@@ -230,6 +230,18 @@ def test_receipts(site: Site, esme: Esme, smsc: Smsc, stat: str, state: int) -> 
     assert f"stat:{stat} ".encode() in told.short_message
 
 
+@covers(SMPPLIB_ESME, case.MANY)
+def test_many_texts(site: Site, esme: Esme, smsc: Smsc) -> None:
+    """Submitted without waiting for answers, each goes out once."""
+    wanted = texts.many("smpplib")
+    with smsc.arriving(number(site), len(wanted)) as pdus:
+        for text in wanted:
+            esme.client.send_message(**to_phone(site), short_message=gsm_encode(text))
+        answers = esme.until_answers("submit_sm_resp", len(wanted))
+    assert {int(answer.status) for answer in answers} == {ESME_ROK}
+    assert sorted(smsc.texts(pdus)) == sorted(wanted)
+
+
 @covers(SMPPLIB_ESME, case.THROTTLED)
 def test_throttling(site: Site) -> None:
     """Beyond the account's rate smpplib reads ESME_RTHROTTLED."""
