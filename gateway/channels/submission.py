@@ -40,6 +40,8 @@ class Submission:
         self._campaign_tag = int(settings.campaign_tlv, 16) if settings.campaign_tlv else 0
         self._validity = ValidityForm(settings.validity)
         self._dialect = text_dialect(settings)
+        codings = {Charset.GSM7: self._dialect.gsm, Charset.LATIN1: self._dialect.latin1}
+        self._missing = {charset for charset, coding in codings.items() if coding is None}
         self._dialects: dict[Wording, TextDialect] = {}
         self._sources = _rules(settings, (settings.source_ton, settings.source_npi))
         self._dests = _rules(settings, (settings.dest_ton, settings.dest_npi))
@@ -108,9 +110,15 @@ class Submission:
 
     def _pieces(self, message: Outgoing) -> list[Piece]:
         how = wording(message.encoding)
+        reference = concatenation_reference(message.id)
+        if how.charset in self._missing and not message.answered:
+            # Its link has been set anew since: another alphabet, if that makes no other count.
+            pieces = compose(message.body, self._dialect, reference)
+            if len(pieces) == message.segments:
+                return pieces
         dialect = self._dialects.get(how) or self._dialect_for(how)
         way = Plan(how.charset, _coding(dialect, how.charset), how.locking, how.single, 0, 0)
-        return compose(message.body, dialect, concatenation_reference(message.id), way)
+        return compose(message.body, dialect, reference, way)
 
     def _dialect_for(self, how: Wording) -> TextDialect:
         """The link's dialect, with long texts cut as was chosen for the message."""

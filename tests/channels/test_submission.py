@@ -112,6 +112,18 @@ def test_every_dialect_brings_the_text_to_the_phone(fields: dict[str, Any], text
     assert told(sent(text, **fields), link(**fields)) == text
 
 
+@pytest.mark.parametrize("text", ["Ça va à £5 @ noon, Ø", "Your gown is ready. " * 12])
+def test_a_text_that_waited_while_its_link_was_set_anew_is_still_read(text: str) -> None:
+    """In the alphabet that the link has now, unless another number of segments came of it."""
+    old, new = link(), link(alphabet="latin1")
+    message = outgoing(text, old)
+    bodies = Submission(new).bodies(message)
+    assert len(bodies) == message.segments
+    pdus = [decode(pack_header(len(body), 4, 0, 1) + body) for _, body in reversed(bodies)]
+    found = [pdu for pdu in pdus if isinstance(pdu, Message)]
+    assert told(found, new) == text
+
+
 def test_the_default_is_the_standards() -> None:
     """The same bytes that the general encoder makes."""
     (_, body), = Submission(link()).bodies(outgoing("Your gown is ready.", link()))  # fmt: skip
