@@ -305,8 +305,8 @@ class SmppBind:
         session, connection = half.session, half.connection
         if connection is None:
             return
-        # What a carrier brings to us as to an SMSC gets an id, by submit_sm and by data_sm (SMPP v3.4
-        # sections 4.4.2 and 4.7.2).
+        # What a carrier brings to us as to an SMSC gets an id, by submit_sm and by data_sm
+        # (SMPP v3.4 sections 4.4.2 and 4.7.2).
         is_smsc = session.role is Role.SMSC
         id_ = f"{half.number:x}-{message.sequence:x}" if is_smsc else ""
 

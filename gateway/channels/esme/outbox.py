@@ -2,7 +2,8 @@
 deleted when they are acknowledged.
 
 What waits for an account is in the store; only a page of it is in memory. All receiving binds of
-an account on this node share it; of several nodes the one with the account's lowest bind delivers.
+an account on this node share it; of several nodes the one whose receiving bind stands longest
+delivers, so that a bind that comes takes nothing from one that has begun.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ POLL_S: Final = 0.25
 GAP_S: Final = 0.02
 """Between two looks at the store: what came meanwhile is read and deleted together."""
 _START_OVER_S: Final = 1.0
+_BEHIND_ALL: Final = (1 << 63) - 1
 _PAUSE_MIN_S: Final = 1.0
 _PAUSE_MAX_S: Final = 60.0
 
@@ -58,6 +60,8 @@ class _Row:
     box: _Box
     id: int
     left: int
+    receiver: Receiver | None = None
+    """Who got the first part: the others of the same text follow it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -74,7 +78,8 @@ class _Box:
 
     esme: int
     name: str
-    receivers: list[Receiver] = field(default_factory=list)
+    receivers: dict[Receiver, deque[Delivery]] = field(default_factory=dict)
+    """The binds, each with the parts that are to follow by it."""
     queue: deque[Delivery] = field(default_factory=deque)
     known: set[int] = field(default_factory=set)
     """Rows in memory, or acknowledged and not yet deleted."""
@@ -82,6 +87,28 @@ class _Box:
     started: float = 0.0
     paused_until: float = 0.0
     pause_s: float = _PAUSE_MIN_S
+
+    def next_for(self, receiver: Receiver) -> Delivery | None:
+        """What this bind sends next: all parts of a text go by the bind that got the first, as long
+        as it stands."""
+        follows = self.receivers[receiver]
+        if follows:
+            return follows.popleft()
+        while self.queue:
+            delivery = self.queue.popleft()
+            other = self.receivers.get(delivery.row.receiver) if delivery.row.receiver else None
+            if other is None or other is follows:
+                delivery.row.receiver = receiver
+                return delivery
+            other.append(delivery)
+        return None
+
+    def leave(self) -> None:
+        """Another node delivers: forget what was not sent yet."""
+        for waiting in (self.queue, *self.receivers.values()):
+            self.known.difference_update(delivery.row.id for delivery in waiting)
+            waiting.clear()
+        self.after = 0
 
 
 class Outbox:
@@ -114,7 +141,7 @@ class Outbox:
     def attach(self, esme: int, name: str, receiver: Receiver) -> None:
         """A receiving bind of an account stands."""
         box = self._boxes.setdefault(esme, _Box(esme, name))
-        box.receivers.append(receiver)
+        box.receivers[receiver] = deque()
         box.paused_until, box.pause_s = 0.0, _PAUSE_MIN_S
         box.started = 0.0
         self._wake.set()
@@ -124,9 +151,8 @@ class Outbox:
         box = self._boxes.get(esme)
         if box is None:
             return
-        if receiver in box.receivers:
-            box.receivers.remove(receiver)
         again = [one for one in unanswered if isinstance(one, Delivery)]
+        again += box.receivers.pop(receiver, ())
         if box.receivers:
             box.queue.extendleft(reversed(again))
             self._pump(box)
@@ -142,7 +168,7 @@ class Outbox:
         box = row.box
         verdict = disposition(status)
         if verdict in (Disposition.THROTTLE, Disposition.RETRY):
-            box.queue.appendleft(context)
+            box.receivers.get(receiver, box.queue).appendleft(context)
             now = asyncio.get_running_loop().time()
             box.paused_until = now + box.pause_s
             box.pause_s = min(box.pause_s * 2, _PAUSE_MAX_S)
@@ -208,29 +234,39 @@ class Outbox:
             row.box.known.discard(row.id)
 
     async def _read(self) -> None:
-        now = asyncio.get_running_loop().time()
-        hungry = [box for box in self._boxes.values() if len(box.queue) < PAGE // 2]
-        for box in hungry:
-            if now - box.started >= _START_OVER_S:
-                # Rows of transactions that took longer lie behind the place read up to.
-                box.started, box.after = now, 0
-        if not hungry:
+        boxes = dict(self._boxes)
+        if not boxes:
             return
         rows = await self._connection.fetch(
             load("esmes")["outbox"],
             self._node,
             self._epoch,
-            [box.esme for box in hungry],
-            [box.after for box in hungry],
-            PAGE + max(len(box.known) for box in hungry),
+            list(boxes),
+            [self._place(box) for box in boxes.values()],
+            PAGE + max(len(box.known) for box in boxes.values()),
         )
+        # A bind that came or went meanwhile has a box of its own, for which nothing was read.
+        mine = {id_: box for id_, box in boxes.items() if self._boxes.get(id_) is box}
         for row in rows:
-            box_ = self._boxes.get(row["esme"])
-            if box_ is None:
+            box_ = mine.get(row["esme"])
+            if box_ is None or row["id"] is None:
                 continue
             box_.after = max(box_.after, row["id"])
             if row["id"] not in box_.known:
                 self._take(box_, row)
+        for id_ in mine.keys() - {row["esme"] for row in rows}:
+            mine[id_].leave()
+
+    @staticmethod
+    def _place(box: _Box) -> int:
+        """Behind which row to read; with enough in memory, behind all."""
+        if len(box.queue) >= PAGE // 2:
+            return _BEHIND_ALL
+        now = asyncio.get_running_loop().time()
+        if now - box.started >= _START_OVER_S:
+            # Rows of transactions that took longer lie behind the place read up to.
+            box.started, box.after = now, 0
+        return box.after
 
     def _take(self, box: _Box, record: asyncpg.Record) -> None:
         pdus = bodies(record)
@@ -245,29 +281,28 @@ class Outbox:
 
     def _pump(self, box: _Box) -> None:
         """Hand over what the binds have room for, by turns."""
-        if not box.queue or asyncio.get_running_loop().time() < box.paused_until:
+        if asyncio.get_running_loop().time() < box.paused_until:
             return
         if not self._may_write():
             return
-        rooms = [(receiver, receiver.room()) for receiver in box.receivers]
+        rooms = {receiver: receiver.room() for receiver in box.receivers}
         before = len(box.queue)
-        while box.queue:
-            rooms = [(receiver, room) for receiver, room in rooms if room > 0]
-            if not rooms:
-                break
-            for receiver, _ in rooms:
-                if box.queue:
-                    self._send(box, receiver)
-            rooms = [(receiver, room - 1) for receiver, room in rooms]
-        if len(box.queue) == before:
+        has_sent = False
+        while rooms := {receiver: room for receiver, room in rooms.items() if room > 0}:
+            for receiver, room in rooms.items():
+                delivery = box.next_for(receiver)
+                has_sent = has_sent or delivery is not None
+                rooms[receiver] = 0 if delivery is None else room - 1
+                if delivery is not None:
+                    self._send(box, receiver, delivery)
+        if not has_sent:
             return
         for receiver in box.receivers:
             receiver.flush()
-        if len(box.queue) < PAGE // 2:
+        if before and len(box.queue) < PAGE // 2:
             self._wake.set()
 
-    def _send(self, box: _Box, receiver: Receiver) -> None:
-        delivery = box.queue.popleft()
+    def _send(self, box: _Box, receiver: Receiver, delivery: Delivery) -> None:
         try:
             receiver.deliver(delivery.body, delivery)
         except LocalProtocolError as error:

@@ -92,16 +92,21 @@ ON CONFLICT DO NOTHING
 DELETE FROM esme_text WHERE id = ANY ($1::int8[])
 
 -- name: outbox
--- What waits for accounts behind the place that each was read up to. Only the node of an account's lowest receiving bind
--- delivers: two would deliver the same.
-SELECT o.*, r.number, r.phone, r.body
+-- What waits for accounts behind the place that each was read up to; a row without an id where nothing does. Of several nodes
+-- only the one whose receiving bind stands longest delivers, and gets rows: two would deliver the same.
+SELECT o.*, u.esme, r.number, r.phone, r.body
 FROM unnest($3::int4[], $4::int8[]) u(esme, after),
-     LATERAL (SELECT b.node, b.epoch FROM esme_bind b
+     LATERAL (SELECT min(b.since) AS since FROM esme_bind b
               WHERE b.esme = u.esme AND b.kind IN (1, 9)
+                AND EXISTS (SELECT FROM node n WHERE n.id = b.node AND n.epoch = b.epoch AND n.until > now())) first,
+     LATERAL (SELECT b.node, b.epoch FROM esme_bind b
+              WHERE b.esme = u.esme AND b.kind IN (1, 9) AND b.since = first.since
                 AND EXISTS (SELECT FROM node n WHERE n.id = b.node AND n.epoch = b.epoch AND n.until > now())
-              ORDER BY b.esme, b.index LIMIT 1) b,
-     LATERAL (SELECT * FROM esme_outbox o WHERE o.esme = u.esme AND o.id > u.after
-              ORDER BY o.esme, o.id LIMIT $5) o
+              ORDER BY b.esme, b.index LIMIT 1) b
+     LEFT JOIN LATERAL (SELECT o.id, o.kind, o.subject, o.at_ms, o.wanted, o.error, o.source, o.source_ton, o.source_npi,
+                               o.dest, o.dest_ton, o.dest_npi
+                        FROM esme_outbox o WHERE o.esme = u.esme AND o.id > u.after
+                        ORDER BY o.esme, o.id LIMIT $5) o ON true
      LEFT JOIN LATERAL (SELECT r.number, r.phone, r.body FROM reply r WHERE r.id = o.subject AND o.kind = 0 LIMIT 1) r ON true
 WHERE b.node = $1 AND b.epoch = $2
 

@@ -162,13 +162,57 @@ async def test_a_repeated_submission_after_a_cut_is_the_first_one(stage: EsmeSta
         first = await ask(esme, submission(**fields))
         esme.connection.close("cut without an unbind")
         await esme.ended()
-    await eventually(lambda: stage_has_no_binds(stage))
+    await eventually(lambda: has_binds(stage, 0))
     async with stage.esme() as esme:
         assert (await ask(esme, submission(**fields))).message_id == first.message_id
         assert (await ask(esme, submission(**fields))).message_id != first.message_id
     assert await stage.count("message") == 2
 
 
-async def stage_has_no_binds(stage: EsmeStage) -> bool:
-    """Whether no bind is counted."""
-    return not await stage.count("esme_bind")
+async def test_all_parts_of_a_text_come_on_the_same_bind(stage: EsmeStage) -> None:
+    """Also while several binds of the account share what comes."""
+    await stage.account("desk", has_replies=True)
+    text = "Thank you so much! " * 24
+    async with stage.esme("desk") as one, stage.esme("desk") as two:
+        for _ in range(6):
+            await stage.smsc.deliver(PHONE, SHOP, text)
+        await eventually(lambda: nothing_left(stage))
+        for esme in (one, two):
+            assert esme.messages, "one bind has it all"
+            parts = [read(m.payload, m.esm_class, m.data_coding, m.tlvs) for m in esme.messages]
+            for group in {part.group for part in parts}:
+                assert {part.number for part in parts if part.group == group} == {1, 2, 3}
+
+
+async def test_a_bind_that_comes_takes_nothing_from_one_that_has_begun(stage: EsmeStage) -> None:
+    """On another node, too: only when the first is gone does the second get what was left."""
+    await stage.account("narrow", window=4, binds=3)
+    async with stage.esme("narrow", BindKind.TRANSMITTER) as esme:
+        ids = [(await ask(esme, submission())).message_id for _ in range(10)]
+        await eventually(lambda: waits(stage, 10))
+        first = stage.gateway
+        await stage.start("two")
+        try:
+            async with await open_esme(stage.port) as deaf:
+                deaf.is_answering = False
+                await deaf.bind("narrow", stage.passwords["narrow"], BindKind.RECEIVER)
+                await deaf.delivered(4)
+                esme.connection.session.unbind(asyncio.get_running_loop().time())
+                esme.connection.flush()
+                await esme.ended()
+                await eventually(lambda: has_binds(stage, 1))
+                assert first.smpp is not None
+                async with await open_esme(first.smpp.ports[0]) as late:
+                    await late.bind("narrow", stage.passwords["narrow"], BindKind.RECEIVER)
+                    await ask_nothing(late)
+                    assert not late.messages
+                    deaf.connection.close("the test says so")
+                    await late.delivered(10)
+                    assert sorted(told(late.messages), key=str) == sorted(ids)
+        finally:
+            await first.stop()
+
+
+async def has_binds(stage: EsmeStage, count: int) -> bool:
+    """Whether so many binds are counted."""
+    return await stage.count("esme_bind") == count
