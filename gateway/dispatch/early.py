@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 RETRIES_S = (1.0, 5.0, 30.0)
 """How long an unmatched receipt waits for its first, second and last try."""
+TOTAL_MAX = 100_000
+"""Unmatched receipts of all links that are kept at once: some 2 kB each."""
 
 
 @dataclass(slots=True)
@@ -37,11 +39,18 @@ class Early:
 class EarlyReceipts:
     """The early receipts of this process's links."""
 
-    def __init__(self, per_link: int) -> None:
-        """`per_link`: how many are kept for each link; beyond, the oldest goes."""
-        self.per_link = per_link
+    def __init__(self, per_link: int, total: int = TOTAL_MAX) -> None:
+        """`per_link`: how many are kept for each link at most; beyond, the oldest goes."""
+        self._per_link = per_link
+        self._total = total
         self._by_id: dict[int, OrderedDict[int, Early]] = {}
         self._by_form: dict[tuple[int, str], set[int]] = {}
+
+    @property
+    def per_link(self) -> int:
+        """How many are kept for each link now: all links together have a bound, too."""
+        links = sum(map(bool, self._by_id.values()))
+        return max(min(self._per_link, self._total // max(links, 1)), 1)
 
     def __len__(self) -> int:
         return sum(len(receipts) for receipts in self._by_id.values())
