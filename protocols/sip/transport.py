@@ -31,6 +31,7 @@ from protocols.sip.token_bucket import SourceBuckets
 _ACCEPT_PAUSE_S: Final = 1.0
 _BACKLOG: Final = 128
 _MAX_ASKED: Final = 64
+_PORT_TRIES: Final = 16
 _UDP_BUFFER_BYTES: Final = 1_048_576
 
 Resolve = Callable[[Hop], Awaitable[Sequence[Target]]]
@@ -236,22 +237,22 @@ class SipTransport:
     # ------------------------------------------------------------------ sockets
 
     async def listen(self, host: str, port: int) -> int:
-        """Open UDP and TCP on one port, which is returned. Raises OSError."""
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_DGRAM)
-        try:
-            with suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _UDP_BUFFER_BYTES)
-            sock.bind((host, port))
-            port = int(sock.getsockname()[1])
-            self._listen_tcp(host, port, Transport.TCP)
-        except OSError:
-            sock.close()
-            raise
+        """Open UDP and TCP on one port, which is returned; 0 takes any that is free. Raises
+        OSError."""
+        for tries_left in reversed(range(_PORT_TRIES if port == 0 else 1)):
+            sock = _bind_udp(host, port)
+            own = int(sock.getsockname()[1])
+            try:
+                self._listen_tcp(host, own, Transport.TCP)
+                break
+            except OSError:
+                sock.close()
+                if not tries_left:
+                    raise
         udp, _ = await self.loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=sock)
         self._udp = udp
         self._local_host = host
-        return port
+        return own
 
     async def listen_tls(self, host: str, port: int, context: ssl_module.SSLContext) -> int:
         """Open a TLS port, which is returned. Raises OSError."""
@@ -465,6 +466,18 @@ class SipTransport:
 
     def _raise_to_loop(self, error: Exception) -> None:
         self.loop.call_exception_handler({"message": "a SIP handler failed", "exception": error})
+
+
+def _bind_udp(host: str, port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        with suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _UDP_BUFFER_BYTES)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _words(error: OSError) -> str:

@@ -1,0 +1,3 @@
+"""Far ends for tests: small, scripted, on loopback only."""
+
+from __future__ import annotations
