@@ -104,12 +104,3 @@ class Network:
     def serves(self, link: str) -> list[Serving]:
         """What a link's feeder feeds it from."""
         return self._serves.get(link, [])
-
-    def links_of(self, route: str) -> tuple[str, ...]:
-        """The links that serve a route, by name."""
-        return self._links_of.get(route, ())
-
-    @property
-    def route_names(self) -> tuple[str, ...]:
-        """The routes of SMPP links that there are now."""
-        return tuple(self._links_of)

@@ -8,9 +8,6 @@ from typing import Final
 CONCATENATED_8_BIT: Final = 0x00
 """Information element of a concatenated message with an 8-bit reference (§9.2.3.24.1)."""
 
-APPLICATION_PORT_8_BIT: Final = 0x04
-APPLICATION_PORT_16_BIT: Final = 0x05
-
 CONCATENATED_16_BIT: Final = 0x08
 """The same with a 16-bit reference (§9.2.3.24.8)."""
 
