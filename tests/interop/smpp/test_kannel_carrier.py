@@ -31,7 +31,7 @@ def test_binds_as_transmitter_and_receiver(site: Site, boxes: Kannel) -> None:
     transmitter."""
     for name in ("carrier-tx", "carrier-rx"):
         boxes.until_status(name, "online")
-    assert site.binds(PAIR) == ["up"]
+    eventually(lambda: site.binds(PAIR) == ["up"], "the pair is up")
     site.send(SHOP, PAIR, text := texts.unique(texts.EMOJI))
     boxes.until_text("carrier-rx", text)
     (pdu,) = boxes.pdus("carrier-rx", "deliver_sm", is_sent=False)

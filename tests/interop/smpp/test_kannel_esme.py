@@ -58,7 +58,7 @@ def test_a_wrong_password(boxes: Kannel) -> None:
 
 @covers(KANNEL_ESME, case.TLS)
 def test_texts_over_tls(site: Site, boxes: Kannel, smsc: Smsc) -> None:
-    """Kannel's use-ssl trusts our certificate, and texts go through."""
+    """With use-ssl Kannel binds over TLS, and texts go through."""
     boxes.until_status("esme-tls", "online")
     with smsc.arriving(number(site)) as pdus:
         boxes.send("esme-tls", number(site), PHONE, text := texts.unique("Safely."))

@@ -19,8 +19,8 @@ EMOJI = (
 )
 ANSWER = "Thanks, I'll come @ 5 \u00e0 pi\u00f9 tardi, bringing 20\u20ac & [shoes]"
 SPANISH = (
-    "S\u00ed, ma\u00f1ana est\u00e1 a\u00fan m\u00e1s f\u00e1cil: \u00a1p\u00e1sese usted con su hermana! "
-    "El vestido cuesta 5\u20ac m\u00e1s {aqu\u00ed}."
+    "S\u00ed, ma\u00f1ana est\u00e1 a\u00fan m\u00e1s f\u00e1cil: \u00a1p\u00e1sese usted con su "
+    "hermana! El vestido cuesta 5\u20ac m\u00e1s {aqu\u00ed}."
 )
 """Too long for one segment of UCS-2. Its accents are in Spanish's own shift table."""
 
