@@ -83,7 +83,8 @@ class BoundLink(ABC):
     def take(self, messages: list[Outgoing]) -> None:
         """Send these: over the binds that stand by their room, all of a message by one of them."""
         binds = [bind for bind in self.binds if bind.session is not None and not bind.is_draining]
-        if not binds or self.is_ending or self.is_stopped:
+        is_resting = self.is_ending or self.is_stopped or self.is_paused(self._loop.time())
+        if not binds or is_resting:
             for message in messages:
                 self.services.settler.returned(message)
             return

@@ -231,6 +231,17 @@ async def test_trouble_with_the_account_takes_the_link_out_of_use(smsc: SandboxS
         await one.books.until(lambda: one.books.sent_ids == [9])
 
 
+async def test_what_comes_while_a_link_rests_goes_back_at_once(smsc: SandboxSmsc) -> None:
+    """A claim that was under way when the carrier refused the account: another link may send it."""
+    async with stage(smsc, suspend_min_s=60.0, suspend_max_s=60.0) as one:
+        smsc.behaviour.submit_status = s.ESME_RPROHIBITED
+        one.send(message(1))
+        await one.shows("suspended")
+        one.send(message(2), message(3))
+        assert one.books.returned_ids == [2, 3]
+        assert one.binds[0].segments_waiting == 0
+
+
 @pytest.mark.parametrize(
     ("meaning", "status"), [("fail", s.ESME_RSYSERR), ("retry", 0x0450), ("suspend", 0x0450)]
 )
