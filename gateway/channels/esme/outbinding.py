@@ -83,7 +83,8 @@ class Outbinder:
             connection = await connect(
                 host, port, session, partial(self._on_events, esme, holder), timeout_s=_CONNECT_S
             )
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            # ValueError: a host that no name server could be asked for, such as `a..example`.
             log.warning("ESME %s cannot be dialled: %s", esme.system_id, error)
             return
         holder.append(connection)

@@ -212,3 +212,16 @@ async def test_an_esme_without_a_bind_is_dialled(
         await listener.wait_closed()
         for each in dialled:
             each.connection.close("the test is over")
+
+
+@pytest.mark.parametrize("host", ["a..example", "nowhere.invalid"])
+async def test_an_esme_that_cannot_be_dialled_harms_nobody(stage: EsmeStage, host: str) -> None:
+    """Not even one whose host no name server could be asked for."""
+    await stage.account("far", outbind=f"{host}:2775")
+    server = stage.gateway.smpp
+    assert server is not None
+    account = server.accounts.named("far")
+    assert account is not None
+    await server._outbinder.dial(account)
+    async with stage.esme() as esme:
+        assert (await ask(esme, submission())).status == s.ESME_ROK
