@@ -117,7 +117,7 @@ class Dialler:
                 session,
                 half.on_events,
                 on_writable=self._bind.pump,
-                ssl=link.tls.context(),
+                ssl=await link.tls.context(),
                 server_hostname=link.tls.server_name,
             )
         except TlsFault as error:

@@ -4,6 +4,7 @@ connection after they changed.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 from pathlib import Path
@@ -22,23 +23,28 @@ class TlsFiles:
         self._settings = settings
         self._context: ssl.SSLContext | None = None
         self._stamps: tuple[tuple[int, int, int], ...] = ()
+        self._reading = asyncio.Lock()
 
     @property
     def server_name(self) -> str:
         """The name that the carrier's certificate has to bear."""
         return self._settings.tls_server_name or self._settings.host
 
-    def context(self) -> ssl.SSLContext | None:
-        """For the next connection; None without TLS. Raises TlsFault."""
+    async def context(self) -> ssl.SSLContext | None:
+        """For the next connection; None without TLS. Raises TlsFault.
+
+        Read in a thread: the system's authorities take some 20 ms, and many links may begin at once.
+        """
         settings = self._settings
         if not settings.tls:
             return None
         files = (settings.tls_ca, settings.tls_cert, settings.tls_key)
-        stamps = tuple(_stamp(file) for file in files if file is not None)
-        if self._context is None or stamps != self._stamps:
-            self._context = client_context(settings)
-            self._stamps = stamps
-        return self._context
+        async with self._reading:
+            stamps = tuple(_stamp(file) for file in files if file is not None)
+            if self._context is None or stamps != self._stamps:
+                self._context = await asyncio.to_thread(client_context, settings)
+                self._stamps = stamps
+            return self._context
 
 
 def client_context(settings: LinkSettings) -> ssl.SSLContext:

@@ -336,7 +336,8 @@ def server_tls(cert: Path | None, key: Path | None, client_ca: Path | None) -> s
     """TLS for a listener. Raises OSError and ssl.SSLError."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(str(cert), None if key is None else str(key))
+    # A password, so that a locked key is an error and never asks at a terminal.
+    context.load_cert_chain(str(cert), None if key is None else str(key), password="")
     if client_ca is not None:
         context.load_verify_locations(str(client_ca))
         context.verify_mode = ssl.CERT_REQUIRED
