@@ -214,6 +214,24 @@ def test_a_long_text_from_a_phone(site: Site, esme: Session, smsc: Smsc) -> None
         assert whole(esme.until("deliver_sm", seen + count)[seen:]) == text
 
 
+@covers(NODE_ESME, case.MO_UDH)
+def test_a_long_text_for_two_binds(site: Site, node: Node, esme: Session, smsc: Smsc) -> None:
+    """All parts of a text come by the same bind: another one may be another program."""
+    other = bind(site, node)
+    for _ in range(4):
+        after = len(node.events)
+        smsc.text(number(site), text := texts.unique(texts.LONG))
+        found = node.events.until(
+            lambda each: each.get("event") == "pdu" and each["pdu"]["command"] == "deliver_sm",
+            "all parts",
+            after=after,
+            count=3,
+        )
+        assert len({each["session"] for each in found}) == 1
+        assert whole(each["pdu"] for each in found) == text
+    other.send("unbind")
+
+
 @pytest.mark.parametrize(
     ("stat", "state", "error"),
     [
