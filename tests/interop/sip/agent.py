@@ -89,6 +89,11 @@ class Line:
         self.audio = bytearray()
         self.leg.add_tap(self.audio.extend)
 
+    @classmethod
+    def of(cls, agent: Agent) -> Line:
+        """Media that the caller closes itself."""
+        return cls(agent.media, AudioPolicy(networks=NETWORKS))
+
     def _on_event(self, event: MediaEvent) -> None:
         if isinstance(event, DigitReceived):
             self.digits += event.digit
@@ -139,6 +144,7 @@ class Agent:
         self.media = MediaEngine(HOST, self.ports, on_error=self._on_media_error)
         self.lines: list[Line] = []
         self.media_errors: list[Exception] = []
+        self.ports_of: dict[Transport, int] = {}
         self._ahead_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
@@ -260,6 +266,7 @@ async def agent(
         addresses = await made.wire.open(server_tls, client_tls)
         for transport, port in addresses.items():
             made.ua.set_local(transport, HOST, port)
+        made.ports_of = addresses
         yield made
         if is_checked:
             for line in made.lines:

@@ -117,20 +117,41 @@ def request(
     return f"<send{retrans}>{text}</send>"
 
 
-def asks(method: str, number: int, *headers: str, body: str = "", is_first: bool = False) -> str:
+def _branch(method: str, number: int) -> str:
+    return f"z9hG4bK-[pid]-[call_number]-{method}-{number}"
+
+
+def asks(
+    method: str, number: int, *headers: str, body: str = "", content: str = "application/sdp",
+    is_first: bool = False,
+) -> str:  # fmt: skip
     """A request of the calling SIPp: outside of a dialog, or within it."""
     target = "sip:[service]@[remote_ip]:[remote_port];transport=[transport]"
     to = f"To: <sip:[service]@[remote_ip]:[remote_port]>{'' if is_first else '[peer_tag_param]'}"
     line = f"{method} {target if is_first else '[next_url]'} SIP/2.0"
     fields = [
-        "Via: SIP/2.0/[transport] [local_ip]:[contact_port];branch=[branch]",
+        f"Via: SIP/2.0/[transport] [local_ip]:[local_port];rport;branch={_branch(method, number)}",
         f"From: <sip:+12125550155@example.com>;tag={TAG}", to, "Call-ID: [call_id]",
         f"CSeq: {number} {method}", "Max-Forwards: 70", CONTACT, *headers,
     ]  # fmt: skip
     if not is_first:
         fields.insert(1, "[routes]")
     retrans = "" if method == "ACK" else ' retrans="500"'
-    return f"<send{retrans}>{message(line, fields, body)}</send>"
+    return f"<send{retrans}>{message(line, fields, body, content)}</send>"
+
+
+def asks_about_invite(method: str, number: int = 1) -> str:
+    """The ACK of the calling SIPp for a refusal, or its CANCEL: the same branch, no route, and for
+    the ACK the tag of the refusal."""
+    tag = "[peer_tag_param]" if method == "ACK" else ""
+    fields = [
+        f"Via: SIP/2.0/[transport] [local_ip]:[local_port];rport;branch={_branch('INVITE', number)}",
+        f"From: <sip:+12125550155@example.com>;tag={TAG}",
+        f"To: <sip:[service]@[remote_ip]:[remote_port]>{tag}", "Call-ID: [call_id]",
+        f"CSeq: {number} {method}", "Max-Forwards: 70",
+    ]  # fmt: skip
+    target = "sip:[service]@[remote_ip]:[remote_port];transport=[transport]"
+    return f"<send>{message(f'{method} {target} SIP/2.0', fields)}</send>"
 
 
 ANSWERED = answer(200, body=audio(), is_repeated=True, is_to_invite=True)
@@ -219,7 +240,7 @@ class Sipp:
             for suffix in (".errors", ".out")
             if self._stem.with_suffix(suffix).exists()
         ]
-        saw = [f"{'<' if each.is_received else '>'} {each.line}" for each in self.messages[-30:]]
+        saw = [f"{'<' if each.is_received else '>'} {each.text}" for each in self.messages[-30:]]
         return "\n".join([*texts, *saw])
 
     @property
