@@ -114,8 +114,10 @@ class Node:
         self._renewed = self._steady_since = uptime()
         self._is_lost = False
         self._binds: dict[tuple[int, int], BindLease] = {}
-        self._awaited: dict[tuple[int, int], asyncio.Event] = {}
-        """Binds of other nodes that this one would have, each with what is set when it is free."""
+        self._awaited: dict[tuple[int, int], set[asyncio.Event]] = {}
+        """Binds of other nodes that this one would have, each with what is set when it is free: the
+        halves of a pair wait each for itself.
+        """
 
     @property
     def is_lost(self) -> bool:
@@ -147,8 +149,14 @@ class Node:
                     rows = await self._connection.fetch(
                         SQL["renew_node"], self.id, self.epoch, self._lease_s
                     )
+                    # Only those that are known to be held: one whose release was not heard ends.
                     binds = await self._connection.fetch(
-                        SQL["renew_binds"], self.id, self.epoch, self._lease_s
+                        SQL["renew_binds"],
+                        self.id,
+                        self.epoch,
+                        self._lease_s,
+                        [link for link, _ in held],
+                        [index for _, index in held],
                     )
             except (StoreDown, TimeoutError) as error:
                 self._connection.drop()
@@ -178,9 +186,10 @@ class Node:
             log.debug("free binds are looked for later: %s", error)
             return
         held = {(row["link"], row["index"]) for row in rows}
-        for key, free in self._awaited.items():
+        for key, waiting in self._awaited.items():
             if key not in held:
-                free.set()
+                for free in waiting:
+                    free.set()
 
     async def _share(self) -> None:
         """Offer the binds that are more than this node's share of their links, one a link."""
@@ -268,12 +277,15 @@ class BindLease:
     async def freed(self) -> None:
         """Wait until nobody seems to have it."""
         key = (self._link, self._index)
-        free = self._node._awaited.setdefault(key, asyncio.Event())
-        free.clear()
+        free = asyncio.Event()
+        waiting = self._node._awaited.setdefault(key, set())
+        waiting.add(free)
         try:
             await free.wait()
         finally:
-            self._node._awaited.pop(key, None)
+            waiting.discard(free)
+            if not waiting and self._node._awaited.get(key) is waiting:
+                del self._node._awaited[key]
 
     async def leave(self) -> None:
         """Say that this node runs the link no more. Its binds are released each by itself."""

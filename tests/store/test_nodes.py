@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, StoreDown
 from gateway.ids import lowest_at
 from gateway.store import nodes
 from gateway.store.database import Database
@@ -141,6 +141,50 @@ async def test_renewing_keeps_the_lease_and_the_binds(database: ConnectParameter
             while (await _untils(store))[0] <= before:  # noqa: ASYNC110 - only the store shows it
                 await asyncio.sleep(0.01)
         assert lease.is_held()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_bind_whose_release_was_not_heard_ends_by_itself(
+    database: ConnectParameters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its node lives on, and has other binds to renew, but another may soon have it."""
+    async with opened(database) as store:
+        await _link(store)
+        one, two = await a_node(store, "one", 0.8), await a_node(store, "two")
+        kept, given = one.bind_lease(1, 0, 2), one.bind_lease(1, 1, 2)
+        assert await kept.acquire() and await given.acquire()
+        task = asyncio.ensure_future(one.run())
+        async with asyncio.timeout(20):
+            with monkeypatch.context() as patched:
+                patched.setattr(store, "fetch", _fail)
+                await given.release()
+            while not await two.bind_lease(1, 1, 2).acquire():
+                await asyncio.sleep(0.02)
+        assert kept.is_held()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _fail(*_: Any) -> Any:
+    raise StoreDown("the test says so")
+
+
+async def test_all_who_wait_for_a_bind_hear_that_it_is_free(database: ConnectParameters) -> None:
+    """The halves of a pair wait each for itself, and one of them may lose patience."""
+    async with opened(database) as store:
+        await _link(store)
+        one, two = await a_node(store, "one"), await a_node(store, "two", 0.4)
+        mine, yours = one.bind_lease(1, 0), two.bind_lease(1, 0)
+        assert await mine.acquire()
+        impatient, patient = (asyncio.ensure_future(yours.freed()) for _ in range(2))
+        await asyncio.sleep(0)
+        impatient.cancel()
+        await asyncio.gather(impatient, return_exceptions=True)
+        task = asyncio.ensure_future(two.run())
+        await mine.release()
+        async with asyncio.timeout(5):
+            await patient
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

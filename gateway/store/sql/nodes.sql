@@ -71,7 +71,7 @@ SELECT link, index FROM bind WHERE link = ANY ($1::int4[]) AND until > now()
 
 -- name: renew_binds
 UPDATE bind SET until = now() + $3::float8 * interval '1 second'
-WHERE node = $1 AND epoch = $2
+WHERE node = $1 AND epoch = $2 AND (link, index) IN (SELECT * FROM unnest($4::int4[], $5::int2[]))
 RETURNING link, index
 
 -- name: release_bind
