@@ -33,7 +33,8 @@ class TlsFiles:
     async def context(self) -> ssl.SSLContext | None:
         """For the next connection; None without TLS. Raises TlsFault.
 
-        Read in a thread: the system's authorities take some 20 ms, and many links may begin at once.
+        Read in a thread: the system's authorities take some 20 ms, and many links may begin at
+        once.
         """
         settings = self._settings
         if not settings.tls:
