@@ -159,7 +159,7 @@ async def test_a_bind_whose_release_was_not_heard_ends_by_itself(
             with monkeypatch.context() as patched:
                 patched.setattr(store, "fetch", _fail)
                 await given.release()
-            while not await two.bind_lease(1, 1, 2).acquire():
+            while not await two.bind_lease(1, 1, 2).acquire():  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.02)
         assert kept.is_held()
         task.cancel()
