@@ -236,12 +236,13 @@ class Trunk:
         call = TrunkCall(
             self, to=to, caller=caller or Caller(), on_event=on_event, context=context
         )
+        self.calls.add(call)  # before it is dialled: it may fail at once
         try:
             call.dial(targets, ring_s)
         except BaseException:
+            self.calls.remove(call)
             self._admission.end()
             raise
-        self.calls.add(call)
         self._counts["out"] += 1
         return call
 

@@ -1,0 +1,530 @@
+"""Trunks on loopback: calls over every transport, servers that fail, registration, limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from gateway.voice.admission import TrunkBusy, TrunkDown
+from gateway.voice.call_events import Answered, CallEnd, EarlyMedia, Ringing, TransferProgress
+from gateway.voice.calls import TrunkCall
+from gateway.voice.identity import Caller
+from gateway.voice.trunk import Trunk
+from gateway.voice.trunkset import TrunkSet
+from protocols.errors import LocalProtocolError
+from protocols.rtp.events import DigitReceived, MediaStarted
+from protocols.sip.events import EndCause
+from tests.channels.certificates import Authority
+from tests.fakes.dns import name_server
+from tests.fakes.sip import Heard, Registrar, far_end
+from tests.voice.trunks import (
+    HOST,
+    PHONE,
+    SHOP,
+    Answering,
+    Listener,
+    next_of,
+    on_any_port,
+    running,
+    settings,
+    state_is,
+    tone,
+    until,
+)
+
+QUIET: dict[str, Any] = {"options_s": 0.0}
+NAME = "trunk.example.com"
+
+
+def silent(_heard: Heard) -> list[str]:
+    return []
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+async def test_a_whole_call_is_heard_both_ways(transport: str, tmp_path: Path) -> None:
+    """Tone there, tone back, a key pressed, and an end that both sides know; with TLS the sound is
+    encrypted too."""
+    authority = Authority(tmp_path, "authority")
+    cert, key = authority.sign(NAME)
+    voice = on_any_port(tls_listen=f"{HOST}:0", tls_cert=cert, tls_key=key)
+    more: dict[str, Any] = {"transport": transport}
+    if transport == "tls":
+        more |= {"tls_ca": authority.file, "tls_server_name": NAME, "srtp": "required"}
+    answering = Answering(tone_hz=440.0)
+    async with running(settings(1, voice=voice, **QUIET, **more), on_incoming=answering) as there:
+        port = there.tls_port if transport == "tls" else there.port
+        async with running(settings(port, **QUIET, **more)) as here:
+            trunk = here.get("lab")
+            assert trunk is not None
+            call = trunk.call(PHONE, Caller(name="Sample Bridal"))
+            await next_of(call, Answered)
+            heard = Listener()
+            call.leg.add_tap(heard)
+            call.leg.play(tone(1_000.0, 20.0))
+            await until(lambda: heard.tone_hz == 440.0 and answering.heard.tone_hz == 1_000.0)
+            call.leg.send_digits("9")
+            assert (await answering.told(DigitReceived)).digit == "9"
+            call.hang_up()
+            end = await next_of(call, CallEnd)
+            assert end.cause is EndCause.LOCAL
+            assert (await answering.told(CallEnd)).cause is EndCause.REMOTE
+            assert end.statistics is not None
+            assert end.statistics.lost == 0
+            assert call.parameters is not None
+            assert (call.parameters.keys is not None) is (transport == "tls")
+            incoming = answering.calls[0]
+            assert (incoming.to, incoming.caller) == (PHONE, Caller(SHOP, "Sample Bridal"))
+
+
+async def test_early_media_and_ringing_are_told_before_the_answer() -> None:
+    taken: list[TrunkCall] = []
+
+    def take(call: TrunkCall) -> None:
+        taken.append(call)
+        call.ring()
+        call.early()
+        call.leg.play(tone(440.0), is_looped=True)
+
+    async with (
+        running(settings(1, **QUIET), on_incoming=take) as there,
+        running(settings(there.port, **QUIET)) as here,
+    ):
+        call = _only(here).call(PHONE)
+        seen: list[Any] = []
+        await next_of(call, EarlyMedia, seen)
+        assert Ringing(180) in seen
+        heard = Listener()
+        call.leg.add_tap(heard)
+        await until(lambda: heard.tone_hz == 440.0)
+        taken[0].answer()
+        await next_of(call, Answered)
+        taken[0].hang_up()
+        assert (await next_of(call, CallEnd)).cause is EndCause.REMOTE
+
+
+async def test_a_refusal_is_told_with_its_code() -> None:
+    async with (
+        running(settings(1, **QUIET), on_incoming=lambda call: call.reject(486)) as there,
+        running(settings(there.port, **QUIET)) as here,
+    ):
+        end = await next_of(_only(here).call(PHONE), CallEnd)
+        assert (end.code, end.was_answered) == (486, False)
+
+
+async def test_without_anybody_to_take_them_calls_are_refused() -> None:
+    async with (
+        running(settings(1, **QUIET)) as there,
+        running(settings(there.port, **QUIET)) as here,
+    ):
+        assert (await next_of(_only(here).call(PHONE), CallEnd)).code == 480
+
+
+async def test_a_caller_is_sent_to_another_number() -> None:
+    """302, which the core never follows by itself."""
+    async with (
+        running(settings(1, **QUIET), on_incoming=lambda call: call.redirect([SHOP])) as there,
+        running(settings(there.port, **QUIET)) as here,
+    ):
+        end = await next_of(_only(here).call(PHONE), CallEnd)
+        assert end.code == 302
+
+
+async def test_a_transfer_that_the_other_side_refuses_is_told() -> None:
+    """Our own trunks refuse REFER: it would let the peer choose whom we call."""
+    answering = Answering()
+    async with (
+        running(settings(1, **QUIET), on_incoming=answering) as there,
+        running(settings(there.port, **QUIET)) as here,
+    ):
+        call = _only(here).call(PHONE)
+        await next_of(call, Answered)
+        call.transfer(SHOP)
+        assert await next_of(call, TransferProgress) == TransferProgress(603, True)
+        call.hang_up()
+
+
+async def test_giving_up_while_it_rings_cancels_the_call() -> None:
+    taken: list[TrunkCall] = []
+
+    def take(call: TrunkCall) -> None:
+        taken.append(call)
+        call.ring()
+
+    async with (
+        running(settings(1, **QUIET), on_incoming=take) as there,
+        running(settings(there.port, **QUIET)) as here,
+    ):
+        call = _only(here).call(PHONE)
+        await next_of(call, Ringing)
+        call.hang_up()
+        assert (await next_of(call, CallEnd)).cause is EndCause.CANCELED
+        assert (await taken[0].wait_ended()).cause is EndCause.CANCELED
+
+
+async def test_a_call_that_nobody_answers_ends_by_itself() -> None:
+    async with (
+        running(settings(1, **QUIET), on_incoming=lambda call: call.ring()) as there,
+        running(settings(there.port, **QUIET)) as here,
+    ):
+        call = _only(here).call(PHONE, ring_s=0.1)
+        assert (await next_of(call, CallEnd)).cause is EndCause.NO_ANSWER
+
+
+async def test_a_call_does_not_last_longer_than_it_may() -> None:
+    """The cap on what a call can cost."""
+    answering = Answering()
+    async with (
+        running(settings(1, **QUIET), on_incoming=answering) as there,
+        running(settings(there.port, call_max_s=0.2, **QUIET)) as here,
+    ):
+        end = await next_of(_only(here).call(PHONE), CallEnd)
+        assert end.cause is EndCause.LOCAL
+        assert "longest time" in end.problem
+
+
+async def test_sound_outside_of_the_media_networks_ends_the_call() -> None:
+    """Where the answer wants our packets there may be somebody who never asked for them."""
+    answering = Answering()
+    async with (
+        running(settings(1, **QUIET), on_incoming=answering) as there,
+        running(settings(there.port, media_networks=("192.0.2.0/24",), **QUIET)) as here,
+    ):
+        end = await next_of(_only(here).call(PHONE), CallEnd)
+        assert "networks" in end.problem
+        assert (await answering.told(CallEnd)).cause is EndCause.REMOTE
+
+
+# ---------------------------------------------------------------------- limits
+
+
+async def test_more_calls_than_allowed_are_not_begun() -> None:
+    """Nothing is sent for them; the other way they are refused with 503."""
+    answering = Answering()
+    async with (
+        running(settings(1, max_calls=1, **QUIET), on_incoming=answering) as there,
+        running(settings(there.port, max_calls=2, **QUIET)) as here,
+    ):
+        trunk = _only(here)
+        first = trunk.call(PHONE)
+        await next_of(first, Answered)
+        assert (await next_of(trunk.call(PHONE), CallEnd)).code == 503
+        first.hang_up()
+        await first.wait_ended()
+        blocked = [trunk.call(PHONE, ring_s=5), trunk.call(PHONE, ring_s=5)]
+        with pytest.raises(TrunkBusy):
+            trunk.call(PHONE)
+        assert trunk.room == 0
+        for call in blocked:
+            call.hang_up()
+            await call.wait_ended()
+        assert trunk.room == 2
+
+
+async def test_calls_begin_at_the_pace_of_the_trunk() -> None:
+    async with (
+        running(settings(1, **QUIET)) as there,
+        running(settings(there.port, calls_per_s=0.01, **QUIET)) as here,
+    ):
+        trunk = _only(here)
+        call = trunk.call(PHONE)
+        with pytest.raises(TrunkBusy) as caught:
+            trunk.call(PHONE)
+        assert 50 < caught.value.retry_after_s <= 100
+        await call.wait_ended()
+
+
+@pytest.mark.parametrize(
+    "number", ["", "2125550123", "+1212555012x", "sip:a@example.com", "+12125550123\r\nX: 1"]
+)
+async def test_only_numbers_are_called(number: str) -> None:
+    async with running(settings(9, **QUIET)) as here:
+        with pytest.raises(LocalProtocolError):
+            _only(here).call(number)
+
+
+# ---------------------------------------------------------------------- servers
+
+
+async def test_the_next_server_is_called_when_one_is_silent() -> None:
+    """By DNS; the person is called once, and later calls begin at the server that answered."""
+    answering = Answering()
+    async with (
+        far_end(silent) as dead,
+        running(settings(1, **QUIET), on_incoming=answering) as there,
+        name_server() as dns,
+    ):
+        dns.records = {
+            ("SRV", "_sip._udp.example.com"): [
+                (1, 0, dead.port, "a.example.com"),
+                (2, 0, there.port, "b.example.com"),
+            ],
+            ("A", "a.example.com"): [HOST],
+            ("A", "b.example.com"): [HOST],
+        }
+        own = settings(
+            0,
+            host="example.com",
+            failover_s=0.1,
+            voice=on_any_port(dns_servers=(HOST,)),
+            **QUIET,
+        )
+        async with running(own, dns_port=dns.port) as here:
+            trunk = _only(here)
+            call = trunk.call(PHONE)
+            await next_of(call, Answered)
+            assert call.target is not None
+            assert call.target.name == "b.example.com"
+            assert trunk.servers.order(trunk.endpoint.now)[0].name == "b.example.com"
+            assert len(answering.calls) == 1
+            call.hang_up()
+            await call.wait_ended()
+
+
+@pytest.mark.parametrize(
+    ("status", "is_next"), [("503 Service Unavailable", True), ("500 Server Error", False)]
+)
+async def test_503_sends_us_to_the_next_server_and_500_does_not(
+    status: str, is_next: bool
+) -> None:
+    """RFC 3263 section 4.3; a 500 may come from behind the carrier, after the phone rang."""
+    async with (
+        far_end(lambda heard: [heard.reply(status)] if heard.method == "INVITE" else []) as first,
+        far_end(lambda heard: [heard.reply("486 Busy Here")]) as second,
+        name_server() as dns,
+    ):
+        dns.records = {
+            ("SRV", "_sip._udp.example.com"): [
+                (1, 0, first.port, "a.example.com"),
+                (2, 0, second.port, "a.example.com"),
+            ],
+            ("A", "a.example.com"): [HOST],
+        }
+        own = settings(0, host="example.com", voice=on_any_port(dns_servers=(HOST,)), **QUIET)
+        async with running(own, dns_port=dns.port) as here:
+            end = await next_of(_only(here).call(PHONE), CallEnd)
+            assert end.code == (486 if is_next else 500)
+
+
+async def test_a_server_that_goes_and_comes_back_shows_in_the_state() -> None:
+    """By OPTIONS: down when it does not answer soon, up at the first answer."""
+    is_there = True
+
+    def script(heard: Heard) -> list[str]:
+        return [heard.reply("200 OK")] if is_there and heard.method == "OPTIONS" else []
+
+    async with far_end(script) as there:
+        own = settings(there.port, options_s=0.1, failover_s=0.2)
+        async with running(own) as here:
+            trunk = _only(here)
+            await state_is(trunk, "up")
+            assert trunk.is_usable
+            server = trunk.state().figures["servers"][0]
+            assert server["is_up"]
+            assert server["round_trip_ms"] < 1_000
+            is_there = False
+            await state_is(trunk, "down")
+            assert "OPTIONS" in trunk.state().error
+            is_there = True
+            await state_is(trunk, "up")
+            assert trunk.state().error == ""
+
+
+async def test_a_trunk_that_dns_does_not_know_is_down_and_calls_nobody() -> None:
+    async with name_server() as dns:
+        own = settings(0, host="example.com", voice=on_any_port(dns_servers=(HOST,)))
+        async with running(own, dns_port=dns.port) as here:
+            trunk = _only(here)
+            await state_is(trunk, "down")
+            assert "no server of example.com" in trunk.state().error
+            with pytest.raises(TrunkDown):
+                trunk.call(PHONE)
+
+
+async def test_an_address_of_dns_outside_of_the_networks_is_not_used() -> None:
+    """Whoever answers for DNS does not choose whom we trust."""
+    async with name_server() as dns, far_end(silent) as there:
+        dns.records = {("A", "example.com"): [HOST]}
+        own = settings(
+            there.port,
+            host="example.com",
+            networks=("192.0.2.0/24",),
+            voice=on_any_port(dns_servers=(HOST,)),
+            **QUIET,
+        )
+        async with running(own, dns_port=dns.port) as here:
+            trunk = _only(here)
+            end = await next_of(trunk.call(PHONE), CallEnd)
+            assert end.cause is EndCause.TRANSPORT
+            assert any("outside of networks" in each[1] for each in trunk.state().figures["errors"])
+            assert trunk.room == trunk.settings.max_calls
+            assert there.heard == []
+
+
+# ---------------------------------------------------------------------- registration
+
+ACCOUNT: dict[str, Any] = {
+    "user": "sample",
+    "password": "secret",
+    "register": True,
+    "domain": "example.com",
+}
+
+
+async def test_a_trunk_registers_and_takes_it_back() -> None:
+    """With the password asked for (401), and again when the nonce is stale."""
+    registrar = Registrar("sample", "secret")
+    async with far_end(registrar) as there:
+        own = settings(there.port, expires_s=3_600, **ACCOUNT, **QUIET)
+        async with running(own) as here:
+            trunk = _only(here)
+            assert trunk.state().state in ("unregistered", "up")
+            await state_is(trunk, "up")
+            assert list(registrar.bindings) == [f"sip:sample@{HOST}:{here.port}"]
+            assert registrar.challenges == 1
+            registrar.nonce = "n2"
+            registration = trunk._enrolment._registration
+            assert registration is not None
+            registration.refresh(trunk.endpoint.now)
+            trunk.endpoint.flush()
+            await there.wait_for("REGISTER", 4)
+            assert registrar.challenges == 2
+        assert registrar.bindings == {}
+        assert registrar.refusals == 0
+
+
+async def test_a_wrong_password_shows_in_the_state_and_is_not_tried_over_and_over() -> None:
+    """Registrars lock accounts out."""
+    registrar = Registrar("sample", "other")
+    async with far_end(registrar) as there:
+        async with running(settings(there.port, **ACCOUNT, **QUIET)) as here:
+            trunk = _only(here)
+            await until(lambda: "403" in trunk.state().error)
+            assert trunk.state().state == "unregistered"
+            assert not trunk.is_usable
+            assert len(there.of("REGISTER")) == 2
+        assert "secret" not in "".join(each.text for each in there.heard)
+
+
+async def test_another_server_is_registered_at_when_one_is_out_of_service() -> None:
+    registrar = Registrar("sample", "secret")
+    async with (
+        far_end(lambda heard: [heard.reply("503 Service Unavailable")]) as out,
+        far_end(registrar) as there,
+        name_server() as dns,
+    ):
+        dns.records = {
+            ("SRV", "_sip._udp.example.com"): [
+                (1, 0, out.port, "a.example.com"),
+                (2, 0, there.port, "a.example.com"),
+            ],
+            ("A", "a.example.com"): [HOST],
+        }
+        voice = on_any_port(dns_servers=(HOST,))
+        own = settings(0, host="example.com", voice=voice, **ACCOUNT, **QUIET)
+        async with running(own, dns_port=dns.port) as here:
+            await state_is(_only(here), "up")
+            assert len(registrar.bindings) == 1
+
+
+async def test_a_call_to_the_registered_contact_is_for_whom_to_names() -> None:
+    """And of two trunks that share a network the one whose contact it is gets it."""
+    taken: list[TrunkCall] = []
+
+    def take(call: TrunkCall) -> None:
+        taken.append(call)
+        call.reject(486)
+
+    registrar = Registrar("sample", "secret")
+    async with far_end(registrar) as there:
+        own = settings(there.port, **ACCOUNT, **QUIET)
+        first = settings(there.port, **QUIET).trunks[0]
+        both = replace(own, trunks=(replace(first, name="other"), *own.trunks))
+        async with running(both, on_incoming=take) as here:
+            trunk = here.get("lab")
+            assert trunk is not None
+            await state_is(trunk, "up")
+            invite = (
+                f"INVITE sip:sample@{HOST}:{here.port} SIP/2.0\r\n"
+                f"Via: SIP/2.0/UDP {HOST}:{there.port};branch=z9hG4bKfar1\r\n"
+                "From: <sip:2125550199@example.com>;tag=far\r\n"
+                "To: <sip:12125550100@example.com>\r\n"
+                "P-Asserted-Identity: <tel:+12125550177>\r\n"
+                "Call-ID: far1\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\n"
+                f"Contact: <sip:far@{HOST}:{there.port}>\r\nContent-Length: 0\r\n\r\n"
+            )
+            there.send(invite, (HOST, here.port))
+            await until(lambda: bool(taken))
+            assert taken[0].to == SHOP
+            assert taken[0].caller.number == "+12125550177"
+            assert trunk.state().figures["in"] == 1
+
+
+# ---------------------------------------------------------------------- what is written
+
+
+@pytest.mark.parametrize(
+    ("keys", "called", "sender", "asserted"),
+    [
+        ({}, f"sip:{PHONE}@example.com", f"sip:{SHOP}@example.com", f"<sip:{SHOP}@example.com>"),
+        (
+            {"number_format": "national", "caller_format": "e164", "user_phone": True},
+            "sip:2125550123@example.com;user=phone",
+            "sip:12125550100@example.com;user=phone",
+            "<sip:12125550100@example.com;user=phone>",
+        ),
+        (
+            {"from_user": "account", "user": "sample", "asserted_identity": False},
+            f"sip:{PHONE}@example.com",
+            "sip:sample@example.com",
+            "",
+        ),
+    ],
+)
+async def test_numbers_are_written_as_the_trunk_wants_them(
+    keys: dict[str, Any], called: str, sender: str, asserted: str
+) -> None:
+    async with far_end(lambda heard: [heard.reply("486 Busy Here")]) as there:
+        own = settings(there.port, domain="example.com", **keys, **QUIET)
+        async with running(own) as here:
+            call = _only(here).call(PHONE, Caller(diverted_by="+12125550188"))
+            await call.wait_ended()
+        invite = there.of("INVITE")[0]
+        assert invite.start == f"INVITE {called} SIP/2.0"
+        assert f"<{sender}>;tag=" in invite.header("From")
+        assert invite.header("P-Asserted-Identity") == asserted
+        assert "2125550188@example.com" in invite.header("Diversion")
+
+
+async def test_an_outbound_proxy_gets_everything_and_stands_in_the_route() -> None:
+    async with far_end(lambda heard: [heard.reply("486 Busy Here")]) as proxy:
+        own = settings(0, host="sip.example.com", proxy=HOST, proxy_port=proxy.port, **QUIET)
+        async with running(own) as here:
+            await _only(here).call(PHONE).wait_ended()
+        invite = proxy.of("INVITE")[0]
+        assert invite.start == f"INVITE sip:{PHONE}@sip.example.com SIP/2.0"
+        assert invite.header("Route") == f"<sip:{HOST}:{proxy.port};lr>"
+
+
+async def test_codecs_are_offered_in_the_order_of_the_settings() -> None:
+    async with far_end(lambda heard: [heard.reply("486 Busy Here")]) as there:
+        async with running(settings(there.port, codecs=("pcma", "pcmu"), **QUIET)) as here:
+            await _only(here).call(PHONE).wait_ended()
+        assert " 8 0 101" in there.of("INVITE")[0].text
+
+
+async def test_stopping_hangs_up_and_says_so_to_the_far_end() -> None:
+    answering = Answering()
+    async with running(settings(1, **QUIET), on_incoming=answering) as there:
+        async with running(settings(there.port, **QUIET)) as here:
+            call = _only(here).call(PHONE)
+            await next_of(call, MediaStarted)
+        assert call.end is not None
+        assert (await answering.told(CallEnd)).cause is EndCause.REMOTE
+
+
+def _only(trunks: TrunkSet) -> Trunk:
+    (trunk,) = trunks
+    return trunk
