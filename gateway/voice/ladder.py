@@ -15,8 +15,8 @@ from protocols.sip.flow import Hop
 
 MESSAGES_MAX: Final = 100
 """Of one call; what is beyond is counted."""
-CHARS_MAX: Final = 120
-WIDTH: Final = 46
+CHARS_MAX: Final = 160
+WIDTH: Final = 40
 
 _CALL_ID: Final = re.compile(rb"\r\n(?:call-id|i)[ \t]*:[ \t]*([^\r\n]{1,256})", re.I)
 _CSEQ: Final = re.compile(rb"\r\ncseq[ \t]*:[ \t]*[0-9]+[ \t]+([A-Z]+)", re.I)
@@ -132,7 +132,7 @@ def _label(data: bytes, method: bytes) -> str:
     _, _, status = start.partition(" ")
     name = method.decode("ascii")
     words = masked(_plain(status))
-    return words[:36] if name == "INVITE" else f"{words[:28]} ({name})"
+    return words[:32] if name == "INVITE" else f"{words[:26]} ({name})"
 
 
 def _notes(data: bytes) -> str:

@@ -27,14 +27,14 @@ T = TypeVar("T")
 
 def settings(port: int, *, voice: VoiceSettings | None = None, **keys: Any) -> Settings:
     """Of one trunk `lab` to a port of this machine."""
-    known = {"host": HOST, "port": port, "caller_number": SHOP, "calls_per_s": 1000.0} | keys
+    known: dict[str, Any] = {"host": HOST, "port": port, "caller_number": SHOP, "calls_per_s": 1000.0} | keys
     trunk = TrunkSettings(name="lab", **known)
     return replace(Settings(), trunks=(trunk,), voice=voice or on_any_port())
 
 
 def on_any_port(**keys: Any) -> VoiceSettings:
     """Listening on free ports, sound in a range that leaves room for others."""
-    known = {"listen": f"{HOST}:0", "rtp_port_first": 20_000, "rtp_port_last": 29_999} | keys
+    known: dict[str, Any] = {"listen": f"{HOST}:0", "rtp_port_first": 20_000, "rtp_port_last": 29_999} | keys
     return VoiceSettings(**known)
 
 

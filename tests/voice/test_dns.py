@@ -1,0 +1,84 @@
+"""What DNS said is believed as long as it said, and longer while it is silent."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from gateway.voice import dns
+from gateway.voice.dns import DnsError, Resolver
+from protocols.sip.flow import Transport
+from protocols.sip.resolving import RecordType, Target
+from tests.fakes.dns import NameServer, name_server
+
+UDP = (Transport.UDP,)
+
+
+@asynccontextmanager
+async def resolver(server: NameServer, **options: object) -> AsyncIterator[Resolver]:
+    made = Resolver(("127.0.0.1",), below=lambda limit: 0, port=server.port, **options)  # type: ignore[arg-type]
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def test_servers_are_found_and_remembered() -> None:
+    """The second look asks nothing."""
+    async with name_server() as server, resolver(server) as found:
+        server.records = {
+            ("SRV", "_sip._udp.example.com"): [(1, 0, 5070, "a.example.com")],
+            ("A", "a.example.com"): ["192.0.2.1"],
+        }
+        target = Target(Transport.UDP, "192.0.2.1", 5070, "a.example.com")
+        assert found.recall("example.com", 0, UDP) is None
+        for _ in range(3):
+            assert await found.locate("example.com", 0, UDP) == (target,)
+        assert found.recall("example.com", 0, UDP) == (target,)
+        assert set(server.asked.values()) == {1}
+
+
+async def test_naptr_is_asked_where_the_transport_is_open() -> None:
+    async with name_server() as server, resolver(server) as found:
+        server.records = {
+            ("NAPTR", "example.com"): [(1, 1, "s", "SIPS+D2T", "_sips._tcp.example.com")],
+            ("SRV", "_sips._tcp.example.com"): [(1, 0, 5061, "a.example.com")],
+            ("A", "a.example.com"): ["192.0.2.1"],
+        }
+        targets = await found.locate("example.com", 0, (Transport.TLS, Transport.UDP))
+        assert [each.transport for each in targets] == [Transport.TLS]
+
+
+async def test_ipv6_is_asked_for_where_we_listen_on_it() -> None:
+    async with (
+        name_server() as server,
+        resolver(server, families=(RecordType.AAAA,)) as found,
+    ):
+        server.records = {("AAAA", "example.com"): ["2001:db8::1"]}
+        (target,) = await found.locate("example.com", 5060, UDP)
+        assert target.address == "2001:db8::1"
+
+
+async def test_that_there_is_nothing_is_no_error_and_is_remembered_too() -> None:
+    async with name_server() as server, resolver(server) as found:
+        for _ in range(2):
+            assert await found.locate("example.com", 0, UDP) == ()
+        assert server.asked["A", "example.com"] == 1
+
+
+async def test_without_dns_old_answers_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A carrier does not move because our name server is down."""
+    monkeypatch.setattr(dns, "QUESTION_S", 0.1)
+    monkeypatch.setattr(dns, "TRIES", 1)
+    monkeypatch.setattr(dns, "TTL_MIN_S", 0.0)
+    async with name_server() as server, resolver(server) as found:
+        server.ttl_s = 0
+        server.records = {("A", "example.com"): ["192.0.2.1"]}
+        first = await found.locate("example.com", 5060, UDP)
+        server.is_silent = True
+        assert await found.locate("example.com", 5060, UDP) == first
+        assert server.asked["A", "example.com"] >= 2
+        with pytest.raises(DnsError, match="other.example.com"):
+            await found.locate("other.example.com", 5060, UDP)
