@@ -64,6 +64,7 @@ class AcceptedLink(BoundLink):
         cap: DailyCap | None = None,
     ) -> None:
         super().__init__(settings, id_, services, cap)
+        self._share = 1.0
         self.binds = [
             SmppBind(self, index, Standing(may_write)) for index in range(settings.binds)
         ]
@@ -119,6 +120,16 @@ class AcceptedLink(BoundLink):
         half.stands(self._loop.time())
         self._show(bind, "")
         self.on_room()
+
+    def set_share(self, share: float) -> None:
+        """This node has that part of the carrier's binds, and so of the agreed rate."""
+        self._share = share
+        self.share_rate()
+
+    def share_rate(self) -> None:
+        """The agreed rate is the installation's."""
+        if self.settings.rate:
+            self.bucket.set_rate(self.settings.rate * self._share, self._loop.time())
 
     def _show(self, bind: SmppBind, error: str) -> None:
         """The state of a bind follows from the sessions in it."""

@@ -208,3 +208,12 @@ async def test_a_stopped_link_lets_nobody_in() -> None:
         one.link.start()
         await one.enter()
         assert one.link.is_usable()
+
+
+async def test_a_node_sends_at_its_share_of_the_rate() -> None:
+    """What was agreed with the carrier holds for all nodes that it binds to."""
+    async with door(rate=100.0) as one:
+        await one.enter()
+        assert one.link.room() > 3
+        one.link.set_share(0.25)
+        assert one.link.room() == 3, "two and a half in a tenth of a second, and one to wait"

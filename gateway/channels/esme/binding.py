@@ -113,8 +113,10 @@ class Admission:
         node: Node,
         accepted: Callable[[str], AcceptedLink | None],
         on_shop: ShopBound,
+        on_changed: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
+        """`on_changed`: a bind came or went."""
         self._settings = settings
         self._accounts = accounts
         self._guard = guard
@@ -123,12 +125,17 @@ class Admission:
         self._node = node
         self._accepted = accepted
         self._on_shop = on_shop
+        self._on_changed = on_changed
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
         self._checking: dict[SmppConnection, asyncio.Task[None]] = {}
         self._standing: dict[int, set[SmppConnection]] = {}
+        self._held: set[tuple[int, int]] = set()
+        """Accounts and indexes of the places taken."""
         self._to_give: list[tuple[int, int]] = []
-        self._giving = asyncio.Lock()
+        self._is_doubtful = False
+        """Whether a place may have been taken without our knowing."""
+        self._placing = asyncio.Lock()
 
     def requested(self, connection: SmppConnection, host: str, request: Bind) -> None:
         """Somebody asks for a bind."""
@@ -153,14 +160,19 @@ class Admission:
 
     async def settle(self) -> None:
         """Give back what could not be given back at once. Raises StoreDown."""
+        async with self._placing:
+            await self._settle()
+
+    async def _settle(self) -> None:
         node = self._node
-        async with self._giving:
-            while self._to_give:
-                place = self._to_give[0]
-                await self._connection.fetch(
-                    load("esmes")["give_bind"], *place, node.id, node.epoch
-                )
-                self._to_give.pop(0)
+        while self._to_give:
+            place = self._to_give[0]
+            await self._connection.fetch(load("esmes")["give_bind"], *place, node.id, node.epoch)
+            self._to_give.pop(0)
+        if self._is_doubtful:
+            held = [esme for esme, _ in self._held], [index for _, index in self._held]
+            await self._connection.fetch(load("esmes")["forget_binds"], node.id, node.epoch, *held)
+            self._is_doubtful = False
 
     async def stop(self) -> None:
         """Judge nothing more."""
@@ -224,6 +236,9 @@ class Admission:
         try:
             if session.state not in (State.OPEN, State.OUTBOUND):
                 raise _Denied(s.ESME_RBINDFAIL, "it is gone")
+            known = self._accounts.by_id(esme.id)
+            if known is None or known.password != esme.password:
+                raise _Denied(s.ESME_RINVPASWD, "the account was changed meanwhile")
             if link is not None:
                 link = self._link(esme, kind)
         except BaseException:
@@ -243,6 +258,7 @@ class Admission:
             link.attach(session, connection, on_detached=release)
         else:
             self._on_shop(esme, connection, kind, release)
+        self._on_changed()
         connection.flush()
 
     def _link(self, esme: Esme, kind: BindKind) -> AcceptedLink | None:
@@ -260,7 +276,6 @@ class Admission:
 
     async def _take(self, esme: Esme, kind: BindKind, address: str) -> int | None:
         """A free bind of the account, counted over all nodes. Raises StoreDown."""
-        await self.settle()
         node = self._node
         if not node.may_write():
             raise StoreDown("the node's lease was not renewed")
@@ -275,7 +290,14 @@ class Admission:
             )
             return index
 
-        return await self._connection.transact(work)
+        async with self._placing:
+            await self._settle()
+            self._is_doubtful = True
+            index = await self._connection.transact(work)
+            self._is_doubtful = False
+            if index is not None:
+                self._held.add((esme.id, index))
+        return index
 
     def _releaser(self, esme: int, index: int, connection: SmppConnection) -> Callable[[], None]:
         """Gives the place back, once."""
@@ -291,7 +313,9 @@ class Admission:
                 standing.discard(connection)
                 if not standing:
                     del self._standing[esme]
+            self._held.discard((esme, index))
             self._to_give.append((esme, index))
+            self._on_changed()
             task = asyncio.get_running_loop().create_task(self._give())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -62,9 +62,11 @@ class Desk:
         sms: SmsSettings,
         limits: LimitSettings,
         submissions: Submissions,
+        share_of: Callable[[int], float],
         clock: Callable[[], float],
     ) -> None:
-        """`clock`: monotonic seconds. `long_texts` is to be set before anything is taken."""
+        """`share_of`: this node's part of an account's rate. `clock`: monotonic seconds.
+        `long_texts` is to be set before anything is taken."""
         self.long_texts: LongTexts
         self._accounts = accounts
         self._directory = directory
@@ -73,6 +75,7 @@ class Desk:
         self._sms = sms
         self._limits = limits
         self._submissions = submissions
+        self._share_of = share_of
         self._clock = clock
         self._buckets: dict[int, _Bucket] = {}
 
@@ -185,9 +188,9 @@ class Desk:
 
     def _require_pace(self, esme: Esme, message: Message) -> None:
         """Raise Refused when the account submits more a second than it may."""
-        rate = esme.options.rate
-        if not rate:
+        if not esme.options.rate:
             return
+        rate = esme.options.rate * self._share_of(esme.id)
         now = self._clock()
         most = max(1.0, rate * _BURST_S)
         bucket = self._buckets.get(esme.id)

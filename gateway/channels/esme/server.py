@@ -25,6 +25,7 @@ from gateway.channels.esme.outbinding import Outbinder
 from gateway.channels.esme.outbox import Outbox
 from gateway.channels.esme.parts import LongTexts
 from gateway.channels.esme.session import Copies, EsmeSession
+from gateway.channels.esme.shares import Shares
 from gateway.channels.esme.submitting import Submissions
 from gateway.dispatch.acceptance import Acceptance
 from gateway.dispatch.depths import Depths
@@ -93,6 +94,7 @@ class SmppServer:
             receipt_s=settings.limits.receipt_s,
             count=metrics.accepted,
         )
+        self._shares = Shares(database, node, self.accounts, accepted=accepted)
         self._desk = Desk(
             accounts=self.accounts,
             directory=directory,
@@ -101,6 +103,7 @@ class SmppServer:
             sms=settings.sms,
             limits=settings.limits,
             submissions=self._submissions,
+            share_of=self._shares.of,
             clock=self._clock,
         )
         self._desk.long_texts = self._long_texts = LongTexts(
@@ -133,6 +136,7 @@ class SmppServer:
             node=node,
             accepted=accepted,
             on_shop=self._shop_bound,
+            on_changed=self._shares.changed,
             clock=self._clock,
         )
         self._outbinder = Outbinder(
@@ -180,6 +184,7 @@ class SmppServer:
             ("esme outbox", self._outbox.run),
             ("esme upkeep", self._sweep),
             ("esme outbinds", self._outbinder.run),
+            ("esme rates", self._shares.run),
         ]
 
     async def stop(self, deadline: float) -> None:

@@ -73,6 +73,19 @@ DELETE FROM esme_bind WHERE esme = $1 AND index = $2 AND node = $3 AND epoch = $
 -- name: leave_binds
 DELETE FROM esme_bind WHERE node = $1 AND epoch = $2
 
+-- name: forget_binds
+-- Binds of this process that it knows nothing of: the answer to the commit that made them was lost.
+DELETE FROM esme_bind b WHERE b.node = $1 AND b.epoch = $2
+  AND NOT EXISTS (SELECT FROM unnest($3::int4[], $4::int2[]) held(esme, index) WHERE held.esme = b.esme AND held.index = b.index)
+
+-- name: shares
+-- How many of these accounts' binds this node has, and all nodes together: those that submit, and those that receive.
+SELECT b.esme, count(*) FILTER (WHERE b.kind IN (2, 9)) AS senders, count(*) FILTER (WHERE b.kind IN (1, 9)) AS receivers,
+       count(*) FILTER (WHERE b.kind IN (2, 9) AND b.node = $1 AND b.epoch = $2) AS my_senders,
+       count(*) FILTER (WHERE b.kind IN (1, 9) AND b.node = $1 AND b.epoch = $2) AS my_receivers
+FROM esme_bind b JOIN node n ON n.id = b.node AND n.epoch = b.epoch AND n.until > now()
+WHERE b.esme = ANY ($3::int4[]) GROUP BY b.esme
+
 -- name: unbound
 -- Of these accounts, those without a bind on any node.
 SELECT u.esme FROM unnest($1::int4[]) u(esme)

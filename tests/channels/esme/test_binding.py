@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.channels.esme import checks
+from gateway.errors import StoreDown
 from gateway.store import esmes, passwords
 from gateway.store.embedded import ConnectParameters
 from protocols.smpp import BindKind, BindRefused, Bound
@@ -219,3 +220,61 @@ async def test_the_gateway_unbinds_when_it_stops(stage: EsmeStage) -> None:
         ending = await esme.ended()
         assert (ending.reason, ending.unanswered) == ("the peer unbound", [])
         assert await no_binds(stage)
+
+
+async def test_a_place_whose_commit_was_not_heard_is_free_again(
+    stage: EsmeStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bind is refused for now, and the account keeps all its places."""
+    assert stage.gateway.smpp is not None
+    connection = stage.gateway.smpp._admission._connection
+    transact = connection.transact
+
+    async def cut(work: Any) -> Any:
+        await transact(work)
+        raise StoreDown("the test says so")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(connection, "transact", cut)
+        assert await bind(stage, "pos", stage.passwords["pos"]) == s.ESME_RSYSERR
+    async with stage.esme(), stage.esme():
+        assert await stage.count("esme_bind") == 2
+
+
+async def test_a_password_that_is_changed_during_the_bind_is_worth_nothing(
+    stage: EsmeStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever was judged by the old one does not get in."""
+    assert stage.gateway.smpp is not None
+    admission = stage.gateway.smpp._admission
+    take = admission._take
+
+    async def slow(*args: Any) -> Any:
+        index = await take(*args)
+        await stage.store.run(lambda c: esmes.new_password(c, "pos"))
+        await admission._accounts.load()
+        return index
+
+    monkeypatch.setattr(admission, "_take", slow)
+    assert await bind(stage, "pos", stage.passwords["pos"]) == s.ESME_RINVPASWD
+    await eventually(lambda: no_binds(stage))
+
+
+async def test_a_rate_is_shared_by_the_nodes_that_have_the_binds(stage: EsmeStage) -> None:
+    """Half of the binds, half of the rate; all of it again when the others are gone."""
+    await stage.account("slow", rate=2.0)
+    first = stage.gateway
+    await stage.start("two")
+    try:
+        assert first.smpp is not None and stage.gateway.smpp is not None
+        shares, esme = first.smpp._shares, first.smpp.accounts.named("slow")
+        assert esme is not None
+        async with await open_esme(first.smpp.ports[0]) as one:
+            await one.bind("slow", stage.passwords["slow"])
+            async with stage.esme("slow"):
+                await eventually(lambda: shares.of(esme.id) == 0.5)
+                statuses = {(await one.send("+12125550105")).status for _ in range(3)}
+                assert statuses == {s.ESME_ROK, s.ESME_RTHROTTLED}
+            await eventually(lambda: shares.of(esme.id) == 1.0)
+    finally:
+        await first.stop()
