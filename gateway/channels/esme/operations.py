@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import asyncpg
@@ -30,6 +32,8 @@ log = logging.getLogger(__name__)
 
 UNDER_WAY_MAX: Final = 100
 """Operations of all binds of the process at a time; more are throttled."""
+UNDER_WAY_EACH: Final = 20
+"""Of those the ones of one account, so that none is in the way of the others."""
 
 Reply = Callable[[Operation, int, QuerySmResponse | None], None]
 
@@ -52,6 +56,8 @@ class Operations:
         self._sms = sms
         self._may_write = may_write
         self._tasks: set[asyncio.Task[None]] = set()
+        self._of: Counter[int] = Counter()
+        """Operations under way by account."""
 
     def take(self, esme: Esme, request: Operation, reply: Reply) -> None:
         """Do what a request asks, and answer it."""
@@ -59,17 +65,18 @@ class Operations:
             # A message's text never changes once it is accepted: whoever reads it later, in a
             # timeline or a dispute, reads what was accepted.
             reply(request, s.ESME_RREPLACEFAIL, None)
-        elif len(self._tasks) >= UNDER_WAY_MAX:
+        elif len(self._tasks) >= UNDER_WAY_MAX or self._of[esme.id] >= UNDER_WAY_EACH:
             reply(request, s.ESME_RTHROTTLED, None)
         elif isinstance(request, QuerySm):
-            self._start(self._query(esme, request), request, reply)
+            self._start(esme, self._query(esme, request), request, reply)
         elif isinstance(request, CancelSm):
-            self._start(self._cancel(esme, request), request, reply)
+            self._start(esme, self._cancel(esme, request), request, reply)
         else:
             reply(request, s.ESME_RINVCMDID, None)
 
     def _start(
         self,
+        esme: Esme,
         work: Coroutine[Any, Any, QuerySmResponse | None],
         request: Operation,
         reply: Reply,
@@ -87,7 +94,14 @@ class Operations:
 
         task = asyncio.get_running_loop().create_task(run())
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._of[esme.id] += 1
+        task.add_done_callback(partial(self._ended, esme.id))
+
+    def _ended(self, esme: int, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._of[esme] -= 1
+        if not self._of[esme]:
+            del self._of[esme]
 
     async def _query(self, esme: Esme, request: QuerySm) -> QuerySmResponse:
         """Where a message is (section 4.8)."""
@@ -130,7 +144,7 @@ class Operations:
         if id_ is None or shop is None:
             raise Refused(s.ESME_RINVMSGID)
         sender = sender_of(request.source_ton, request.source, shop, self._sms)
-        message = await self._database.run(lambda c: read_message(c, id_, shop.id))
+        message = await self._database.read(lambda c: read_message(c, id_, shop.id))
         if message is None or (sender is not None and message.sender != sender):
             raise Refused(s.ESME_RINVMSGID)
         return message

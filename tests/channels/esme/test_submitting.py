@@ -6,6 +6,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from protocols.smpp import (
     CancelSm,
     DestAddress,
@@ -323,3 +325,32 @@ async def test_more_than_the_rate_is_throttled(stage: EsmeStage) -> None:
         told = [(await ask(esme, submission())).status for _ in range(4)]
         assert told[:2] == [s.ESME_ROK, s.ESME_ROK]
         assert s.ESME_RTHROTTLED in told[2:]
+
+
+async def test_an_esme_that_asks_too_much_is_in_nobodys_way(
+    stage: EsmeStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its questions beyond some are throttled; others are answered."""
+    await stage.account("rival", shop="other")
+    assert stage.gateway.smpp is not None
+    database, goes_on = stage.gateway.smpp._operations._database, asyncio.Event()
+    read = database.read
+
+    async def slow(work: Any) -> Any:
+        await goes_on.wait()
+        return await read(work)
+
+    async with stage.esme() as esme, stage.esme("rival") as rival:
+        answer = await ask(rival, submission(source=OTHER))
+        monkeypatch.setattr(database, "read", slow)
+        now = asyncio.get_running_loop().time()
+        for _ in range(90):
+            esme.connection.session.request(QuerySm(message_id=answer.message_id), now)
+        esme.connection.flush()
+        throttled = await esme.answered(70)
+        assert {each.status for each in throttled} == {s.ESME_RTHROTTLED}
+        asked = asyncio.ensure_future(ask(rival, QuerySm(message_id=answer.message_id)))
+        await asyncio.sleep(0)
+        goes_on.set()
+        assert (await asked).status == s.ESME_ROK
+        assert {each.status for each in (await esme.answered(90))[70:]} == {s.ESME_RINVMSGID}
