@@ -44,3 +44,31 @@ async def test_a_link_that_cannot_be_written_is_told_once(
         assert [tuple(row) for row in await store.fetch(query)] == [(1, "of late")]
     told = [record.getMessage() for record in caplog.records]
     assert told == ["the state of link gone is not written: 23503"]
+
+
+async def test_a_node_that_lacks_a_bind_leaves_it_to_the_one_that_has_it(
+    database: ConnectParameters,
+) -> None:
+    """Carriers bind to one of several nodes: what the others lack is no news while it stands."""
+    up, down = LinkState("up", 1_893_456_000.0), LinkState("down", 1_893_456_000.0, "no bind")
+    async with opened(database) as store:
+        await store.fetch("INSERT INTO link (name, kind) VALUES ('acme', 'smpp-server')")
+        await store.fetch(
+            "INSERT INTO node (id, name, epoch, until)"
+            " SELECT n, n::text, 1, now() FROM generate_series(1, 2) n"
+        )
+        here, there = Standing(1, "acme", down), Standing(1, "acme", down)
+        nodes = [LinkStates(store, [link], n) for n, link in ((1, here), (2, there))]
+        query = "SELECT node, state FROM link_state"
+        for states in nodes:
+            await states.write()
+        here.state = up
+        await nodes[0].write()
+        there.state = replace(down, error="no bind yet")
+        await nodes[1].write()
+        assert [tuple(row) for row in await store.fetch(query)] == [(1, "up")]
+        here.state = down
+        await nodes[0].write()
+        there.state = up
+        await nodes[1].write()
+        assert [tuple(row) for row in await store.fetch(query)] == [(2, "up")]

@@ -11,7 +11,7 @@ RETURNING d.sent - d.before AS drawn
 UPDATE link_day SET sent = greatest(sent - $3::int8, 0) WHERE link = $1 AND day = $2
 
 -- name: put_link_states
--- What binds of node $1 do now. A bind that another node reports is left to it when this one only says that it stopped.
+-- What binds of node $1 do now. A bind that another node reports is left to it when this one only says that it has it not.
 INSERT INTO link_state (link, bind, node, state, since, error, next_try, rate, figures, updated)
 SELECT s.link, s.bind, $1, s.state, to_timestamp(s.since), s.error, to_timestamp(s.next_try), s.rate, s.figures, now()
 FROM jsonb_to_recordset($2::text::jsonb) AS s (link int4, bind int2, state text, since float8, error text,
@@ -19,7 +19,8 @@ FROM jsonb_to_recordset($2::text::jsonb) AS s (link int4, bind int2, state text,
 ON CONFLICT (link, bind) DO UPDATE
 SET node = excluded.node, state = excluded.state, since = excluded.since, error = excluded.error,
     next_try = excluded.next_try, rate = excluded.rate, figures = excluded.figures, updated = excluded.updated
-WHERE link_state.node = excluded.node OR excluded.state <> 'stopped'
+WHERE link_state.node = excluded.node OR excluded.state NOT IN ('stopped', 'down')
+   OR (link_state.state IN ('stopped', 'down') AND excluded.state <> 'stopped')
    OR link_state.updated < now() - interval '15 seconds'
 
 -- name: stopped
