@@ -18,6 +18,7 @@ from gateway.cli.frame import add_command, config_path
 from gateway.cli.output import paint, print_json, print_table
 from gateway.cli.store import database_by_url
 from gateway.dispatch.choosing import Routing
+from gateway.voice.checks import trunk_breaches, trunk_hints
 from gateway.voice.engines import speech_breaches
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ async def run(args: argparse.Namespace) -> int:
             print(fault)
         print(_verdict(path, len(faults)))
         if not faults:
-            print_routes(load(path, os.environ))
+            settings = load(path, os.environ)
+            print_routes(settings)
+            for hint in await trunk_hints(settings):
+                print(paint(hint, "yellow"))
     return 1 if faults else 0
 
 
@@ -114,6 +118,11 @@ async def database_user(settings: Settings) -> list[Breach]:
     return []
 
 
+async def trunks(settings: Settings) -> list[Breach]:
+    """The files that trunks name serve."""
+    return list(trunk_breaches(settings))
+
+
 async def links(settings: Settings) -> list[Breach]:
     """The files and statuses that links name serve."""
     return link_breaches(settings)
@@ -124,7 +133,7 @@ async def engines(settings: Settings) -> list[Breach]:
     return speech_breaches(settings)
 
 
-CHECKS: tuple[Check, ...] = (tls_files, links, engines, database_user, database_by_url)
+CHECKS: tuple[Check, ...] = (tls_files, links, trunks, engines, database_user, database_by_url)
 
 
 def _record(fault: Fault) -> dict[str, object]:

@@ -58,17 +58,18 @@ class Resolver:
         servers: Sequence[str] = (),
         *,
         below: Callable[[int], int],
-        families: Sequence[RecordType] = (RecordType.A,),
+        is_ipv6: bool = False,
         port: int = 53,
     ) -> None:
-        """`servers`: addresses to ask at `port`; without any those of the system."""
+        """`servers`: addresses to ask at `port`; without any those of the system. `is_ipv6`: what
+        we listen on, and so what we can send to."""
         options: dict[str, Any] = {"timeout": QUESTION_S, "tries": TRIES}
         if servers:
             options |= {"udp_port": port, "tcp_port": port}
         self._dns = aiodns.DNSResolver(nameservers=list(servers) or None, **options)
         self._has_system = not servers
         self._below = below
-        self._families = tuple(families)
+        self._families = (RecordType.AAAA if is_ipv6 else RecordType.A,)
         self._answers: dict[Question, _Answer] = {}
         self._asked: dict[Question, asyncio.Future[tuple[Record, ...]]] = {}
         self._loop = asyncio.get_running_loop()

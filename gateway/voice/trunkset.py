@@ -22,7 +22,7 @@ from protocols.rtp.ports import PortPool
 from protocols.rtp.transport import MediaEngine
 from protocols.sip.flow import Hop
 from protocols.sip.randomness import SystemRandomness
-from protocols.sip.resolving import RecordType, Target
+from protocols.sip.resolving import Target
 from protocols.sip.transport import SipTransport, TransportLimits
 
 log = logging.getLogger(__name__)
@@ -91,9 +91,8 @@ class TrunkSet:
         voice = self._settings.voice
         rng = SystemRandomness()
         host, port = split_listen(voice.listen)
-        families = (RecordType.AAAA,) if ":" in host else (RecordType.A,)
         resolver = Resolver(
-            voice.dns_servers, below=rng.below, families=families, port=self._dns_port
+            voice.dns_servers, below=rng.below, is_ipv6=":" in host, port=self._dns_port
         )
         self._exits.push_async_callback(resolver.close)
         self.transport = transport = SipTransport(

@@ -17,8 +17,11 @@ from protocols.sip.flow import Randomness
 class Marked(Protocol):
     """A user agent's place in the transport."""
 
-    mark: str
-    user: str
+    @property
+    def mark(self) -> str: ...
+
+    @property
+    def user(self) -> str: ...
 
 
 Shared = TypeVar("Shared", bound=Marked)

@@ -10,7 +10,7 @@ import pytest
 from gateway.voice import dns
 from gateway.voice.dns import DnsError, Resolver
 from protocols.sip.flow import Transport
-from protocols.sip.resolving import RecordType, Target
+from protocols.sip.resolving import Target
 from tests.fakes.dns import NameServer, name_server
 
 UDP = (Transport.UDP,)
@@ -52,10 +52,7 @@ async def test_naptr_is_asked_where_the_transport_is_open() -> None:
 
 
 async def test_ipv6_is_asked_for_where_we_listen_on_it() -> None:
-    async with (
-        name_server() as server,
-        resolver(server, families=(RecordType.AAAA,)) as found,
-    ):
+    async with name_server() as server, resolver(server, is_ipv6=True) as found:
         server.records = {("AAAA", "example.com"): ["2001:db8::1"]}
         (target,) = await found.locate("example.com", 5060, UDP)
         assert target.address == "2001:db8::1"

@@ -6,20 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from gateway.voice.admission import TrunkBusy, TrunkDown
 from gateway.voice.call_events import Answered, CallEnd, EarlyMedia, Ringing, TransferProgress
 from gateway.voice.calls import TrunkCall
 from gateway.voice.identity import Caller
-from gateway.voice.trunk import Trunk
-from gateway.voice.trunkset import TrunkSet
 from protocols.errors import LocalProtocolError
 from protocols.rtp.events import DigitReceived, MediaStarted
 from protocols.sip.events import EndCause
 from tests.channels.certificates import Authority
 from tests.fakes.dns import name_server
-from tests.fakes.sip import Heard, Registrar, far_end
+from tests.fakes.sip import Heard, far_end
 from tests.voice.trunks import (
     HOST,
     PHONE,
@@ -28,6 +25,7 @@ from tests.voice.trunks import (
     Listener,
     next_of,
     on_any_port,
+    only,
     running,
     settings,
     state_is,
@@ -92,7 +90,7 @@ async def test_early_media_and_ringing_are_told_before_the_answer() -> None:
         running(settings(1, **QUIET), on_incoming=take) as there,
         running(settings(there.port, **QUIET)) as here,
     ):
-        call = _only(here).call(PHONE)
+        call = only(here).call(PHONE)
         seen: list[Any] = []
         await next_of(call, EarlyMedia, seen)
         assert Ringing(180) in seen
@@ -110,7 +108,7 @@ async def test_a_refusal_is_told_with_its_code() -> None:
         running(settings(1, **QUIET), on_incoming=lambda call: call.reject(486)) as there,
         running(settings(there.port, **QUIET)) as here,
     ):
-        end = await next_of(_only(here).call(PHONE), CallEnd)
+        end = await next_of(only(here).call(PHONE), CallEnd)
         assert (end.code, end.was_answered) == (486, False)
 
 
@@ -119,7 +117,7 @@ async def test_without_anybody_to_take_them_calls_are_refused() -> None:
         running(settings(1, **QUIET)) as there,
         running(settings(there.port, **QUIET)) as here,
     ):
-        assert (await next_of(_only(here).call(PHONE), CallEnd)).code == 480
+        assert (await next_of(only(here).call(PHONE), CallEnd)).code == 480
 
 
 async def test_a_caller_is_sent_to_another_number() -> None:
@@ -128,7 +126,7 @@ async def test_a_caller_is_sent_to_another_number() -> None:
         running(settings(1, **QUIET), on_incoming=lambda call: call.redirect([SHOP])) as there,
         running(settings(there.port, **QUIET)) as here,
     ):
-        end = await next_of(_only(here).call(PHONE), CallEnd)
+        end = await next_of(only(here).call(PHONE), CallEnd)
         assert end.code == 302
 
 
@@ -139,7 +137,7 @@ async def test_a_transfer_that_the_other_side_refuses_is_told() -> None:
         running(settings(1, **QUIET), on_incoming=answering) as there,
         running(settings(there.port, **QUIET)) as here,
     ):
-        call = _only(here).call(PHONE)
+        call = only(here).call(PHONE)
         await next_of(call, Answered)
         call.transfer(SHOP)
         assert await next_of(call, TransferProgress) == TransferProgress(603, True)
@@ -157,7 +155,7 @@ async def test_giving_up_while_it_rings_cancels_the_call() -> None:
         running(settings(1, **QUIET), on_incoming=take) as there,
         running(settings(there.port, **QUIET)) as here,
     ):
-        call = _only(here).call(PHONE)
+        call = only(here).call(PHONE)
         await next_of(call, Ringing)
         call.hang_up()
         assert (await next_of(call, CallEnd)).cause is EndCause.CANCELED
@@ -169,7 +167,7 @@ async def test_a_call_that_nobody_answers_ends_by_itself() -> None:
         running(settings(1, **QUIET), on_incoming=lambda call: call.ring()) as there,
         running(settings(there.port, **QUIET)) as here,
     ):
-        call = _only(here).call(PHONE, ring_s=0.1)
+        call = only(here).call(PHONE, ring_s=0.1)
         assert (await next_of(call, CallEnd)).cause is EndCause.NO_ANSWER
 
 
@@ -180,7 +178,7 @@ async def test_a_call_does_not_last_longer_than_it_may() -> None:
         running(settings(1, **QUIET), on_incoming=answering) as there,
         running(settings(there.port, call_max_s=0.2, **QUIET)) as here,
     ):
-        end = await next_of(_only(here).call(PHONE), CallEnd)
+        end = await next_of(only(here).call(PHONE), CallEnd)
         assert end.cause is EndCause.LOCAL
         assert "longest time" in end.problem
 
@@ -192,7 +190,7 @@ async def test_sound_outside_of_the_media_networks_ends_the_call() -> None:
         running(settings(1, **QUIET), on_incoming=answering) as there,
         running(settings(there.port, media_networks=("192.0.2.0/24",), **QUIET)) as here,
     ):
-        end = await next_of(_only(here).call(PHONE), CallEnd)
+        end = await next_of(only(here).call(PHONE), CallEnd)
         assert "networks" in end.problem
         assert (await answering.told(CallEnd)).cause is EndCause.REMOTE
 
@@ -207,7 +205,7 @@ async def test_more_calls_than_allowed_are_not_begun() -> None:
         running(settings(1, max_calls=1, **QUIET), on_incoming=answering) as there,
         running(settings(there.port, max_calls=2, **QUIET)) as here,
     ):
-        trunk = _only(here)
+        trunk = only(here)
         first = trunk.call(PHONE)
         await next_of(first, Answered)
         assert (await next_of(trunk.call(PHONE), CallEnd)).code == 503
@@ -228,7 +226,7 @@ async def test_calls_begin_at_the_pace_of_the_trunk() -> None:
         running(settings(1, **QUIET)) as there,
         running(settings(there.port, calls_per_s=0.01, **QUIET)) as here,
     ):
-        trunk = _only(here)
+        trunk = only(here)
         call = trunk.call(PHONE)
         with pytest.raises(TrunkBusy) as caught:
             trunk.call(PHONE)
@@ -242,7 +240,7 @@ async def test_calls_begin_at_the_pace_of_the_trunk() -> None:
 async def test_only_numbers_are_called(number: str) -> None:
     async with running(settings(9, **QUIET)) as here:
         with pytest.raises(LocalProtocolError):
-            _only(here).call(number)
+            only(here).call(number)
 
 
 # ---------------------------------------------------------------------- servers
@@ -272,7 +270,7 @@ async def test_the_next_server_is_called_when_one_is_silent() -> None:
             **QUIET,
         )
         async with running(own, dns_port=dns.port) as here:
-            trunk = _only(here)
+            trunk = only(here)
             call = trunk.call(PHONE)
             await next_of(call, Answered)
             assert call.target is not None
@@ -304,7 +302,7 @@ async def test_503_sends_us_to_the_next_server_and_500_does_not(
         }
         own = settings(0, host="example.com", voice=on_any_port(dns_servers=(HOST,)), **QUIET)
         async with running(own, dns_port=dns.port) as here:
-            end = await next_of(_only(here).call(PHONE), CallEnd)
+            end = await next_of(only(here).call(PHONE), CallEnd)
             assert end.code == (486 if is_next else 500)
 
 
@@ -318,7 +316,7 @@ async def test_a_server_that_goes_and_comes_back_shows_in_the_state() -> None:
     async with far_end(script) as there:
         own = settings(there.port, options_s=0.1, failover_s=0.2)
         async with running(own) as here:
-            trunk = _only(here)
+            trunk = only(here)
             await state_is(trunk, "up")
             assert trunk.is_usable
             server = trunk.state().figures["servers"][0]
@@ -336,7 +334,7 @@ async def test_a_trunk_that_dns_does_not_know_is_down_and_calls_nobody() -> None
     async with name_server() as dns:
         own = settings(0, host="example.com", voice=on_any_port(dns_servers=(HOST,)))
         async with running(own, dns_port=dns.port) as here:
-            trunk = _only(here)
+            trunk = only(here)
             await state_is(trunk, "down")
             assert "no server of example.com" in trunk.state().error
             with pytest.raises(TrunkDown):
@@ -355,7 +353,7 @@ async def test_an_address_of_dns_outside_of_the_networks_is_not_used() -> None:
             **QUIET,
         )
         async with running(own, dns_port=dns.port) as here:
-            trunk = _only(here)
+            trunk = only(here)
             end = await next_of(trunk.call(PHONE), CallEnd)
             assert end.cause is EndCause.TRANSPORT
             assert any("outside of networks" in each[1] for each in trunk.state().figures["errors"])
@@ -363,168 +361,11 @@ async def test_an_address_of_dns_outside_of_the_networks_is_not_used() -> None:
             assert there.heard == []
 
 
-# ---------------------------------------------------------------------- registration
-
-ACCOUNT: dict[str, Any] = {
-    "user": "sample",
-    "password": "secret",
-    "register": True,
-    "domain": "example.com",
-}
-
-
-async def test_a_trunk_registers_and_takes_it_back() -> None:
-    """With the password asked for (401), and again when the nonce is stale."""
-    registrar = Registrar("sample", "secret")
-    async with far_end(registrar) as there:
-        own = settings(there.port, expires_s=3_600, **ACCOUNT, **QUIET)
-        async with running(own) as here:
-            trunk = _only(here)
-            assert trunk.state().state in ("unregistered", "up")
-            await state_is(trunk, "up")
-            assert list(registrar.bindings) == [f"sip:sample@{HOST}:{here.port}"]
-            assert registrar.challenges == 1
-            registrar.nonce = "n2"
-            registration = trunk._enrolment._registration
-            assert registration is not None
-            registration.refresh(trunk.endpoint.now)
-            trunk.endpoint.flush()
-            await there.wait_for("REGISTER", 4)
-            assert registrar.challenges == 2
-        assert registrar.bindings == {}
-        assert registrar.refusals == 0
-
-
-async def test_a_wrong_password_shows_in_the_state_and_is_not_tried_over_and_over() -> None:
-    """Registrars lock accounts out."""
-    registrar = Registrar("sample", "other")
-    async with far_end(registrar) as there:
-        async with running(settings(there.port, **ACCOUNT, **QUIET)) as here:
-            trunk = _only(here)
-            await until(lambda: "403" in trunk.state().error)
-            assert trunk.state().state == "unregistered"
-            assert not trunk.is_usable
-            assert len(there.of("REGISTER")) == 2
-        assert "secret" not in "".join(each.text for each in there.heard)
-
-
-async def test_another_server_is_registered_at_when_one_is_out_of_service() -> None:
-    registrar = Registrar("sample", "secret")
-    async with (
-        far_end(lambda heard: [heard.reply("503 Service Unavailable")]) as out,
-        far_end(registrar) as there,
-        name_server() as dns,
-    ):
-        dns.records = {
-            ("SRV", "_sip._udp.example.com"): [
-                (1, 0, out.port, "a.example.com"),
-                (2, 0, there.port, "a.example.com"),
-            ],
-            ("A", "a.example.com"): [HOST],
-        }
-        voice = on_any_port(dns_servers=(HOST,))
-        own = settings(0, host="example.com", voice=voice, **ACCOUNT, **QUIET)
-        async with running(own, dns_port=dns.port) as here:
-            await state_is(_only(here), "up")
-            assert len(registrar.bindings) == 1
-
-
-async def test_a_call_to_the_registered_contact_is_for_whom_to_names() -> None:
-    """And of two trunks that share a network the one whose contact it is gets it."""
-    taken: list[TrunkCall] = []
-
-    def take(call: TrunkCall) -> None:
-        taken.append(call)
-        call.reject(486)
-
-    registrar = Registrar("sample", "secret")
-    async with far_end(registrar) as there:
-        own = settings(there.port, **ACCOUNT, **QUIET)
-        first = settings(there.port, **QUIET).trunks[0]
-        both = replace(own, trunks=(replace(first, name="other"), *own.trunks))
-        async with running(both, on_incoming=take) as here:
-            trunk = here.get("lab")
-            assert trunk is not None
-            await state_is(trunk, "up")
-            invite = (
-                f"INVITE sip:sample@{HOST}:{here.port} SIP/2.0\r\n"
-                f"Via: SIP/2.0/UDP {HOST}:{there.port};branch=z9hG4bKfar1\r\n"
-                "From: <sip:2125550199@example.com>;tag=far\r\n"
-                "To: <sip:12125550100@example.com>\r\n"
-                "P-Asserted-Identity: <tel:+12125550177>\r\n"
-                "Call-ID: far1\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\n"
-                f"Contact: <sip:far@{HOST}:{there.port}>\r\nContent-Length: 0\r\n\r\n"
-            )
-            there.send(invite, (HOST, here.port))
-            await until(lambda: bool(taken))
-            assert taken[0].to == SHOP
-            assert taken[0].caller.number == "+12125550177"
-            assert trunk.state().figures["in"] == 1
-
-
-# ---------------------------------------------------------------------- what is written
-
-
-@pytest.mark.parametrize(
-    ("keys", "called", "sender", "asserted"),
-    [
-        ({}, f"sip:{PHONE}@example.com", f"sip:{SHOP}@example.com", f"<sip:{SHOP}@example.com>"),
-        (
-            {"number_format": "national", "caller_format": "e164", "user_phone": True},
-            "sip:2125550123@example.com;user=phone",
-            "sip:12125550100@example.com;user=phone",
-            "<sip:12125550100@example.com;user=phone>",
-        ),
-        (
-            {"from_user": "account", "user": "sample", "asserted_identity": False},
-            f"sip:{PHONE}@example.com",
-            "sip:sample@example.com",
-            "",
-        ),
-    ],
-)
-async def test_numbers_are_written_as_the_trunk_wants_them(
-    keys: dict[str, Any], called: str, sender: str, asserted: str
-) -> None:
-    async with far_end(lambda heard: [heard.reply("486 Busy Here")]) as there:
-        own = settings(there.port, domain="example.com", **keys, **QUIET)
-        async with running(own) as here:
-            call = _only(here).call(PHONE, Caller(diverted_by="+12125550188"))
-            await call.wait_ended()
-        invite = there.of("INVITE")[0]
-        assert invite.start == f"INVITE {called} SIP/2.0"
-        assert f"<{sender}>;tag=" in invite.header("From")
-        assert invite.header("P-Asserted-Identity") == asserted
-        assert "2125550188@example.com" in invite.header("Diversion")
-
-
-async def test_an_outbound_proxy_gets_everything_and_stands_in_the_route() -> None:
-    async with far_end(lambda heard: [heard.reply("486 Busy Here")]) as proxy:
-        own = settings(0, host="sip.example.com", proxy=HOST, proxy_port=proxy.port, **QUIET)
-        async with running(own) as here:
-            await _only(here).call(PHONE).wait_ended()
-        invite = proxy.of("INVITE")[0]
-        assert invite.start == f"INVITE sip:{PHONE}@sip.example.com SIP/2.0"
-        assert invite.header("Route") == f"<sip:{HOST}:{proxy.port};lr>"
-
-
-async def test_codecs_are_offered_in_the_order_of_the_settings() -> None:
-    async with far_end(lambda heard: [heard.reply("486 Busy Here")]) as there:
-        async with running(settings(there.port, codecs=("pcma", "pcmu"), **QUIET)) as here:
-            await _only(here).call(PHONE).wait_ended()
-        assert " 8 0 101" in there.of("INVITE")[0].text
-
-
 async def test_stopping_hangs_up_and_says_so_to_the_far_end() -> None:
     answering = Answering()
     async with running(settings(1, **QUIET), on_incoming=answering) as there:
         async with running(settings(there.port, **QUIET)) as here:
-            call = _only(here).call(PHONE)
+            call = only(here).call(PHONE)
             await next_of(call, MediaStarted)
         assert call.end is not None
         assert (await answering.told(CallEnd)).cause is EndCause.REMOTE
-
-
-def _only(trunks: TrunkSet) -> Trunk:
-    (trunk,) = trunks
-    return trunk

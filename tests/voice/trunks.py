@@ -27,15 +27,15 @@ T = TypeVar("T")
 
 def settings(port: int, *, voice: VoiceSettings | None = None, **keys: Any) -> Settings:
     """Of one trunk `lab` to a port of this machine."""
-    known: dict[str, Any] = {"host": HOST, "port": port, "caller_number": SHOP, "calls_per_s": 1000.0} | keys
-    trunk = TrunkSettings(name="lab", **known)
+    known: dict[str, Any] = {"host": HOST, "port": port, "caller_number": SHOP}
+    trunk = TrunkSettings(name="lab", **(known | {"calls_per_s": 1_000.0} | keys))
     return replace(Settings(), trunks=(trunk,), voice=voice or on_any_port())
 
 
 def on_any_port(**keys: Any) -> VoiceSettings:
     """Listening on free ports, sound in a range that leaves room for others."""
-    known: dict[str, Any] = {"listen": f"{HOST}:0", "rtp_port_first": 20_000, "rtp_port_last": 29_999} | keys
-    return VoiceSettings(**known)
+    known: dict[str, Any] = {"rtp_port_first": 20_000, "rtp_port_last": 29_999}
+    return VoiceSettings(**(known | {"listen": f"{HOST}:0"} | keys))
 
 
 @asynccontextmanager
@@ -52,6 +52,12 @@ async def running(
     finally:
         await made.stop(asyncio.get_running_loop().time() + 5)
         assert len(made.media) == 0
+
+
+def only(trunks: TrunkSet) -> Trunk:
+    """The one trunk of a set."""
+    (trunk,) = trunks
+    return trunk
 
 
 async def until(is_so: Callable[[], bool]) -> None:
