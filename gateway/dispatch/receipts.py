@@ -242,7 +242,7 @@ class Receipts:
             for state, count in counts.items():
                 self._on_final(link, state, count)
         await self._learn(link, matched)
-        self._remember(link, batch, matching)
+        self._remember(link, matched, matching)
 
     async def _find(self, link: int, batch: list[Item]) -> list[Sent | None]:
         """The segment that each receipt is for: from memory, or the store if it is not there."""
@@ -311,9 +311,11 @@ class Receipts:
         matching.doubt_resolved(item, early, oldest)
         return True
 
-    def _remember(self, link: int, batch: list[Item], matching: Matching) -> None:
+    def _remember(
+        self, link: int, matched: Sequence[tuple[Item, Sent]], matching: Matching
+    ) -> None:
         """Bring what is kept in memory in line with what was committed."""
-        for item in batch:
+        for item, _ in matched:
             if item.state:
                 self._recent.forget(link, item.forms)
         for early in matching.dropped:
@@ -321,6 +323,9 @@ class Receipts:
         now = asyncio.get_running_loop().time()
         for early in matching.kept:
             self._early.add(early, now)
+            if self._recent.find(link, early.forms, early.phone) is not None:
+                # The response was committed while the receipt was kept for want of it.
+                self._try_again([early])
         if matching.kept:
             self._on_unmatched(len(matching.kept))
         if matching.given_up:

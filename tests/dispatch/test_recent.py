@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from gateway.dispatch import receipts
+from gateway.dispatch.matching import Matching
 from gateway.dispatch.recent import RecentIds, Sent, Taken, choose, is_same_phone
 from gateway.model import State
+from gateway.store.database import HotConnection
+from gateway.store.embedded import ConnectParameters
+from tests.dispatch.carrier import Carrier
+from tests.dispatch.stage import stage
 
 PHONE = "+12125550123"
 
@@ -98,3 +106,30 @@ def test_what_a_receipt_settled_is_forgotten() -> None:
     ids.forget(1, ("c1", "c2"))
     assert ids.find(1, ("c1",), "12125550123") is None
     assert ids.find(1, ("c2",), "12125550123") is None
+
+
+async def test_a_receipt_that_is_kept_while_its_response_is_committed_is_not_kept_waiting(
+    database: ConnectParameters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was looked for too early and kept too late to be told of the response's commit."""
+    async with stage(database) as node:
+        carrier = Carrier(node)
+        id_ = await node.accept()
+        node.link.allow(1)
+        await node.link.has_taken(1)
+        commit = Matching.commit
+
+        async def commit_after_the_response(self: Matching, connection: HotConnection) -> Any:
+            monkeypatch.setattr(Matching, "commit", commit)
+            node.link.accept("c1")
+            await node.settled()
+            return await commit(self, connection)
+
+        monkeypatch.setattr(Matching, "commit", commit_after_the_response)
+        monkeypatch.setattr(receipts, "_POLL_S", 3600.0)
+        await carrier.tell("c1")
+
+        async def is_delivered() -> bool:
+            return await node.states(id_) == {0: State.DELIVERED}
+
+        await node.until(is_delivered)
