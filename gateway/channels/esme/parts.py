@@ -2,8 +2,10 @@
 
 An ESME may wait for the answer to one part before it sends the next, so each part is answered when
 it is stored. The text has its id from its first part on; when the last part is there, the whole is
-accepted under that id, the last part is answered with what comes of it, and the parts are deleted.
-If the process dies before that, the ESME submits the unanswered part again, which is then known.
+accepted under that id, and the last part is answered with what comes of it. If the process dies
+before the answer is heard, the ESME submits the part again, which is then known: the parts of an
+accepted text are kept for a while, and each is taken for a copy once, when the process that had
+accepted the text is gone. One that lives knows by itself what it answered on binds that were cut.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ log = logging.getLogger(__name__)
 
 BATCH_MAX: Final = 200
 WAITING_MAX: Final = 5_000
+_AGAIN_S: Final = 1.0
 
 Key = tuple[int, str, str, int, int]
 """Account, source, destination, reference and number of parts."""
@@ -45,7 +48,6 @@ class PartItem:
     part: Part
     answer: Answer
     text: int = 0
-    is_copy: bool = False
 
     @property
     def key(self) -> Key:
@@ -76,6 +78,30 @@ class _Group:
     text: int = 0
     parts: dict[int, Part] = field(default_factory=dict)
     wanted: dict[int, int] = field(default_factory=dict)
+    is_done: bool = False
+    """Whether it was accepted already."""
+    orphans: set[int] = field(default_factory=set)
+    """Parts of an accepted text that a process had that is gone: it may not have answered them."""
+
+
+@dataclass(slots=True)
+class _Endings:
+    """What is to be written of texts that have come to their end."""
+
+    accepted: list[int] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
+    untold: list[tuple[Any, ...]] = field(default_factory=list)
+    """Rows of the outbox."""
+
+    def __bool__(self) -> bool:
+        return bool(self.accepted or self.refused or self.untold)
+
+    def __add__(self, later: _Endings) -> _Endings:
+        return _Endings(
+            self.accepted + later.accepted,
+            self.refused + later.refused,
+            self.untold + later.untold,
+        )
 
 
 class LongTexts:
@@ -87,23 +113,29 @@ class LongTexts:
         database: Database,
         ids: IdSource,
         *,
+        node: int,
+        epoch: int,
         parts_max: int,
         reassembly_s: float,
+        copies_s: float,
         may_write: Callable[[], bool],
         on_whole: Callable[[Whole], None],
     ) -> None:
+        """`copies_s`: how long the parts of an accepted text are kept."""
         self._connection = connection
         self._database = database
         self._ids = ids
+        self._node = node
+        self._epoch = epoch
         self._parts_max = parts_max
         self._reassembly_ms = int(reassembly_s * 1000)
+        self._copies_ms = int(copies_s * 1000)
         self._may_write = may_write
         self._on_whole = on_whole
         self._stored = 0
         self._waiting: deque[PartItem] = deque()
         self._underway: dict[int, Whole] = {}
-        self._done: list[int] = []
-        self._untold: list[tuple[Any, ...]] = []
+        self._endings = _Endings()
         self._wake = asyncio.Event()
 
     def add(self, item: PartItem) -> None:
@@ -123,8 +155,10 @@ class LongTexts:
         if status in _TEMPORARY:
             return
         if status:
-            self._untold.append(self._refused(whole, status))
-        self._done.append(whole.text)
+            self._endings.untold.append(self._refused(whole, status))
+            self._endings.refused.append(whole.text)
+        else:
+            self._endings.accepted.append(whole.text)
         self._wake.set()
 
     def _refused(self, whole: Whole, status: int) -> tuple[Any, ...]:
@@ -141,23 +175,24 @@ class LongTexts:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._waiting or self._done:
+            while self._waiting or self._endings:
                 count = min(len(self._waiting), BATCH_MAX)
                 await self._handle([self._waiting.popleft() for _ in range(count)])
 
     async def _handle(self, batch: list[PartItem]) -> None:
-        done, self._done = self._done, []
-        untold, self._untold = self._untold, []
+        endings, self._endings = self._endings, _Endings()
         try:
             if not self._may_write():
                 raise StoreDown("the node's lease was not renewed")
-            wholes = await self._connection.transact(lambda c: self._store(c, batch, done, untold))
+            wholes = await self._connection.transact(lambda c: self._store(c, batch, endings))
         except (StoreDown, asyncpg.PostgresError) as error:
             log.warning("%d parts of long texts could not be stored: %s", len(batch), error)
             for item in batch:
                 item.answer.settle(s.ESME_RSYSERR)
+            self._endings = endings + self._endings
+            if not self._waiting:
+                await asyncio.sleep(_AGAIN_S)
             return
-        self._stored += len(batch)
         waited_for = {id(item) for whole in wholes for item in whole.items}
         for item in batch:
             if id(item) not in waited_for:
@@ -176,31 +211,34 @@ class LongTexts:
         self,
         connection: asyncpg.Connection,
         batch: list[PartItem],
-        done: list[int],
-        untold: list[tuple[Any, ...]],
+        endings: _Endings,
     ) -> list[Whole]:
         """Store the parts; returns the texts that are complete by them."""
         sql = load("esmes")
-        if untold:
-            await connection.execute(sql["tell"], untold)
-        if done:
-            await connection.execute(sql["forget_parts"], done)
+        await self._end(connection, endings)
         if not batch:
             return []
         await connection.execute(sql["lock"], sorted({item.esme for item in batch}))
         groups = await _read(connection, list({item.key: None for item in batch}))
         fresh: dict[tuple[int, int], tuple[Any, ...]] = {}
         touched: dict[int, Whole] = {}
+        adopted: list[tuple[int, int]] = []
         for item in batch:
             group = groups[item.key]
             known = group.parts.get(item.part.number)
-            if known is not None and not _is_same(known, item.part):
-                # The reference has come round again: what is left of the older text never was one.
+            is_same = known is not None and _is_same(known, item.part)
+            if is_same and item.part.number in group.orphans:
+                # It was accepted, and the process died before the answer was heard.
+                item.text = group.text
+                group.orphans.discard(item.part.number)
+                adopted.append((group.text, item.part.number))
+                continue
+            if group.is_done or (known is not None and not is_same):
+                # The reference has come round again: what is left of an older text never was one.
                 await self._give_up(connection, item, group)
                 fresh = {place: row for place, row in fresh.items() if place[0] != group.text}
                 group = groups[item.key] = _Group()
                 known = None
-            item.is_copy = known is not None
             group.text = item.text = group.text or self._ids.next()
             if known is None:
                 group.parts[item.part.number] = item.part
@@ -217,12 +255,33 @@ class LongTexts:
                 whole.items.append(item)
         if fresh:
             await connection.execute(sql["add_parts"], list(fresh.values()))
+        if adopted:
+            columns = [list(column) for column in zip(*adopted, strict=True)]
+            await connection.execute(sql["adopt_parts"], *columns, self._node, self._epoch)
+        self._stored += len(fresh)
         return list(touched.values())
 
+    async def _end(self, connection: asyncpg.Connection, endings: _Endings) -> None:
+        """Write what came of whole texts."""
+        sql, forgotten = load("esmes"), endings.refused
+        if endings.untold:
+            await connection.execute(sql["tell"], endings.untold)
+        if endings.accepted and self._copies_ms:
+            mine = self._node, self._epoch
+            told = await connection.execute(sql["finish_parts"], endings.accepted, *mine)
+            self._stored -= _count(told)
+        else:
+            forgotten = forgotten + endings.accepted
+        if forgotten:
+            self._stored -= _count(await connection.execute(sql["forget_parts"], forgotten))
+
     async def _give_up(self, connection: asyncpg.Connection, item: PartItem, group: _Group) -> None:
-        """Parts that were acknowledged are no text: the ESME is told, as far as it asked."""
+        """The parts of an older text go; if it never was one, the ESME is told, as far as it
+        asked."""
         sql = load("esmes")
         await connection.execute(sql["forget_parts"], [group.text])
+        if group.is_done or await connection.fetchval(sql["is_message"], group.text):
+            return
         row = self._expired(
             item.esme,
             group.text,
@@ -255,11 +314,17 @@ class LongTexts:
         """Give up texts that stay incomplete. Raises StoreDown."""
         if not self._may_write():
             return
-        before_ms = wall_ms() - self._reassembly_ms
+        now_ms = wall_ms()
+        before_ms = now_ms - self._reassembly_ms
 
         async def work(connection: asyncpg.Connection) -> int:
             sql = load("esmes")
+            await connection.execute(sql["forget_finished"], now_ms - self._copies_ms)
             stale = await connection.fetch(sql["stale_texts"], before_ms)
+            if stale:
+                # Another node may just have put one of them together.
+                await connection.execute(sql["lock"], sorted({row["esme"] for row in stale}))
+                stale = await connection.fetch(sql["stale_texts"], before_ms)
             rows = [
                 self._expired(
                     row["esme"],
@@ -289,7 +354,9 @@ async def _read(connection: asyncpg.Connection, keys: list[Key]) -> dict[Key, _G
     for row in await connection.fetch(load("esmes")["parts"], *columns):
         key = keys[row["n"] - 1]
         group, number = groups[key], row["part"]
-        group.text = row["text"]
+        group.text, group.is_done = row["text"], row["is_done"]
+        if row["is_done"] and row["is_orphan"]:
+            group.orphans.add(number)
         group.parts[number] = _part(key, number, row["payload"], row["coding"])
         group.wanted[number] = row["wanted"]
     return groups
@@ -325,4 +392,11 @@ def _row(item: PartItem) -> tuple[Any, ...]:
         message.registered_delivery,
         tons,
         wall_ms(),
+        None,
+        None,
     )
+
+
+def _count(told: str) -> int:
+    """How many rows a statement says it has changed: `UPDATE 3`."""
+    return int(told.rpartition(" ")[2])

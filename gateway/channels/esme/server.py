@@ -110,8 +110,11 @@ class SmppServer:
             HotConnection(database, "esme parts"),
             database,
             ids,
+            node=node.id,
+            epoch=node.epoch,
             parts_max=self._settings.parts_max,
             reassembly_s=self._settings.reassembly_s,
+            copies_s=self._settings.copies_s,
             may_write=node.may_write,
             on_whole=self._desk.take_whole,
         )

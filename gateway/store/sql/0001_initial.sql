@@ -364,7 +364,7 @@ CREATE TABLE esme_text (                -- messages whose ESME wants receipts, u
 );
 CREATE INDEX esme_text_told ON esme_text (told) WHERE told <> id;
 
-CREATE TABLE esme_part (                -- parts of long texts from ESMEs that are not whole yet
+CREATE TABLE esme_part (                -- parts of long texts from ESMEs that are not whole yet, or were a moment ago
   esme       int4 NOT NULL,
   source     text NOT NULL,
   dest       text NOT NULL,
@@ -377,6 +377,8 @@ CREATE TABLE esme_part (                -- parts of long texts from ESMEs that a
   wanted     int2 NOT NULL,             -- registered_delivery
   addresses  int2[] NOT NULL,           -- TON and NPI of source and destination
   at_ms      int8 NOT NULL,
+  done_node  int2,                      -- who had the whole accepted; null: it is not whole. Kept a while, as the ESME may
+  done_epoch int4,                      -- not have heard
   PRIMARY KEY (esme, source, dest, reference, total, part)
 );
 CREATE INDEX esme_part_text ON esme_part (text);

@@ -148,7 +148,8 @@ ON CONFLICT DO NOTHING
 
 -- name: parts
 -- The parts there are of these texts.
-SELECT u.n, p.text, p.part, p.payload, p.coding, p.wanted
+SELECT u.n, p.text, p.part, p.payload, p.coding, p.wanted, p.done_epoch IS NOT NULL AS is_done,
+       NOT EXISTS (SELECT FROM node WHERE node.id = p.done_node AND node.epoch = p.done_epoch AND node.until > now()) AS is_orphan
 FROM unnest($1::int4[], $2::text[], $3::text[], $4::int4[], $5::int2[]) WITH ORDINALITY u(esme, source, dest, reference, total, n),
      LATERAL (SELECT * FROM esme_part p WHERE p.esme = u.esme AND p.source = u.source AND p.dest = u.dest
                 AND p.reference = u.reference AND p.total = u.total
@@ -159,11 +160,28 @@ INSERT INTO esme_part (esme, source, dest, reference, total, part, text, payload
 SELECT u.esme, u.source, u.dest, u.reference, u.total, u.part, u.text, u.payload, u.coding, u.wanted, u.addresses, u.at_ms
 FROM unnest($1::esme_part[]) u
 
+-- name: finish_parts
+-- These texts are accepted. Their parts stay a while: whoever was not answered submits them again.
+UPDATE esme_part SET done_node = $2, done_epoch = $3 WHERE text = ANY ($1::int8[])
+
+-- name: adopt_parts
+-- Parts that were submitted again: from now on this process has answered them.
+UPDATE esme_part SET done_node = $3, done_epoch = $4
+WHERE ctid = ANY (ARRAY(SELECT p.ctid FROM unnest($1::int8[], $2::int2[]) u(text, part),
+                               LATERAL (SELECT p.ctid FROM esme_part p WHERE p.text = u.text AND p.part = u.part LIMIT 1) p))
+
 -- name: forget_parts
 DELETE FROM esme_part WHERE text = ANY ($1::int8[])
 
+-- name: forget_finished
+-- Parts of accepted texts that came before $1.
+DELETE FROM esme_part WHERE at_ms < $1 AND done_epoch IS NOT NULL
+
 -- name: count_parts
-SELECT count(*) FROM esme_part
+SELECT count(*) FROM esme_part WHERE done_epoch IS NULL
+
+-- name: is_message
+SELECT EXISTS (SELECT FROM message WHERE id = $1)
 
 -- name: stale_texts
 -- Long texts that nothing came for since $1: their parts were acknowledged, so the ESME is told. Those that became messages
@@ -172,7 +190,7 @@ SELECT p.text, min(p.esme) AS esme, min(p.total) AS total, array_agg(p.part) AS 
        min(p.dest) AS dest, min(p.addresses) AS addresses,
        EXISTS (SELECT FROM message m WHERE m.id = p.text) AS is_message
 FROM esme_part p
-WHERE p.text IN (SELECT text FROM esme_part WHERE at_ms < $1 ORDER BY at_ms LIMIT 500)
+WHERE p.text IN (SELECT text FROM esme_part WHERE at_ms < $1 AND done_epoch IS NULL ORDER BY at_ms LIMIT 500)
 GROUP BY p.text HAVING max(p.at_ms) < $1
 
 -- name: tell

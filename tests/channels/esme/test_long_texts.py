@@ -59,8 +59,13 @@ async def test_parts_become_one_message_and_each_gets_its_receipt(stage: EsmeSta
 
 
 async def stage_is_clean(stage: EsmeStage) -> bool:
-    """Whether neither parts nor notes are left."""
-    return not await stage.count("esme_part") and await nothing_left(stage)
+    """Whether neither parts of texts that are not whole nor notes are left."""
+    return not await open_parts(stage) and await nothing_left(stage)
+
+
+async def open_parts(stage: EsmeStage) -> int:
+    """Parts of texts that are not whole."""
+    return await stage.count("esme_part WHERE done_epoch IS NULL")
 
 
 async def test_parts_in_any_order_and_all_at_once(stage: EsmeStage) -> None:
@@ -161,3 +166,64 @@ async def test_a_whole_that_is_refused_is_told_for_every_part(
             assert {receipt_in(m).state for m in messages} == {ReceiptState.REJECTED}
             assert {receipt_in(m).message_id for m in messages} == {id_ for _, id_ in told[:-1]}
             await eventually(lambda: stage_is_clean(stage))
+
+
+async def test_a_part_whose_answer_died_with_the_process_is_known_again(stage: EsmeStage) -> None:
+    """Once, under the id that it had; the phone gets the text once."""
+    bodies = parts()
+    async with stage.esme() as esme:
+        told = [await submit(esme, body) for body in bodies]
+        await eventually(lambda: is_finished(stage))
+    await stage.gateway.stop()
+    await stage.start()
+    async with stage.esme() as esme:
+        for body, before in zip(reversed(bodies), reversed(told), strict=True):
+            assert await submit(esme, body) == before
+        assert not await open_parts(stage)
+        again = [await submit(esme, body) for body in bodies]
+        assert not set(again) & set(told), "a second repetition is a text of its own"
+        await eventually(lambda: has_messages(stage, 2))
+
+
+async def test_the_same_text_twice_is_two_texts(stage: EsmeStage) -> None:
+    """With the same reference, too, once the first is accepted."""
+    async with stage.esme() as esme:
+        first = [await submit(esme, body) for body in parts()]
+        await eventually(lambda: is_finished(stage))
+        second = [await submit(esme, body) for body in parts()]
+        assert not set(first) & set(second)
+        await eventually(lambda: has_messages(stage, 2))
+        messages = await esme.delivered(6)
+        assert {receipt_in(m).state for m in messages} == {ReceiptState.DELIVERED}
+
+
+async def test_parts_of_accepted_texts_take_no_room(
+    database: ConnectParameters, tmp_path: Path
+) -> None:
+    """The bound is on those that wait for others; in time they are forgotten."""
+    async with esme_stage(database, tmp_path, {"parts_max": 6, "copies_s": 0.1}) as stage:
+        await stage.account()
+        async with stage.esme() as esme:
+            for reference in range(6):
+                told = [await submit(esme, body) for body in parts(reference=reference)]
+                assert {status for status, _ in told} == {s.ESME_ROK}
+                await eventually(lambda: has_no_open_parts(stage))
+        await asyncio.sleep(0.15)
+        assert stage.gateway.smpp is not None
+        await stage.gateway.smpp._long_texts.sweep()
+        assert not await stage.count("esme_part")
+
+
+async def is_finished(stage: EsmeStage) -> bool:
+    """Whether all parts there are belong to accepted texts."""
+    return await stage.count("esme_part") > 0 and not await open_parts(stage)
+
+
+async def has_no_open_parts(stage: EsmeStage) -> bool:
+    """Whether no part waits for others."""
+    return not await open_parts(stage)
+
+
+async def has_messages(stage: EsmeStage, count: int) -> bool:
+    """Whether so many were accepted."""
+    return await stage.count("message") == count

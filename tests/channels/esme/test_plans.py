@@ -13,7 +13,10 @@ from gateway.store.queries import load
 from tests.store.sample import opened
 from tests.store.test_plans import FORBIDDEN, WASTEFUL, nodes, plan_of, tables_below
 
-HOT = ("want_receipts", "want_none", "outbox", "acknowledged", "parts", "add_parts", "forget_parts")
+HOT = (
+    *("want_receipts", "want_none", "outbox", "acknowledged"),
+    *("parts", "add_parts", "forget_parts", "finish_parts", "adopt_parts"),
+)
 GUARDED = {"esme_text", "esme_part", "esme_outbox", "esme_bind", "reply"}
 
 FILL = """
