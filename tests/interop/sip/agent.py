@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from ipaddress import ip_network
 from typing import Any, TypeVar
 
-from protocols.rtp.events import DigitReceived, MediaEvent
+from protocols.rtp.events import DigitReceived, MediaEvent, PlaybackEnded
 from protocols.rtp.leg import Leg, LegStatistics
 from protocols.rtp.parameters import Direction, MediaParameters
 from protocols.rtp.ports import PortPool
@@ -104,6 +104,10 @@ class Line:
         while len(self.digits) < count:
             await self.heard.until(DigitReceived)
         return self.digits
+
+    async def until_played(self) -> None:
+        """Until a clip has left whole."""
+        assert (await self.heard.until(PlaybackEnded)).is_complete
 
     def offer(self, direction: Direction = Direction.SENDRECV) -> Body:
         """A session description that offers."""
