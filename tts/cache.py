@@ -35,6 +35,7 @@ FALLBACK_BYTES: Final = 32 << 20
 """What is kept in memory when the folder cannot be used."""
 
 _SUFFIX: Final = ".spoken"
+_AT_A_TIME: Final = 256
 _KEY_CHARS: Final = 64
 _ORPHAN_S: Final = 3600.0
 _SWEEP_S: Final = 600.0
@@ -90,8 +91,10 @@ class Cache:
             if found is None:
                 self._folder = None
                 self._max_bytes = min(self._max_bytes, FALLBACK_BYTES)
-            for key, size, made in found or ():
+            for number, (key, size, made) in enumerate(found or ()):
                 self._remember(key, size, made + self._ttl_s, None)
+                if number % _AT_A_TIME == _AT_A_TIME - 1:
+                    await asyncio.sleep(0)
         await self._sweep()
         await self._make_room()
         self._sweeper = asyncio.create_task(self._sweep_for_ever())
@@ -192,11 +195,16 @@ class Cache:
             await self._sweep()
 
     async def _forget(self, keys: list[str]) -> None:
-        for key in keys:
-            if (entry := self._entries.pop(key, None)) is not None:
-                self._bytes -= entry.size
-        if keys and self._folder is not None:
-            await self._off_loop(_delete, [self._path(key) for key in keys])
+        """Drop entries and their files, a few in one step of the event loop."""
+        for start in range(0, len(keys), _AT_A_TIME):
+            some = keys[start : start + _AT_A_TIME]
+            for key in some:
+                if (entry := self._entries.pop(key, None)) is not None:
+                    self._bytes -= entry.size
+            if self._folder is not None:
+                await self._off_loop(_delete, [self._path(key) for key in some])
+            else:
+                await asyncio.sleep(0)
 
     def _path(self, key: str) -> Path:
         assert self._folder is not None  # noqa: S101

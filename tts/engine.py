@@ -5,7 +5,8 @@ The errors::
     SpeechError               .is_temporary says whether another try may help
     ├── TextRefused           nothing to say, or too much: no engine can help
     ├── EngineError           one engine could not speak one text
-    │   └── Overloaded        because too much waits for it; it is not to blame
+    │   ├── Overloaded        because too much waits for it; it is not to blame
+    │   └── TooLong           because it would speak for longer than MAX_AUDIO_S
     └── NotSpoken             every engine that might have spoken failed: which, and why
 
 Their words go to operators and into logs: none of them ever holds a piece of the text.
@@ -21,8 +22,12 @@ if TYPE_CHECKING:  # a worker that needs no numpy starts twice as fast without i
     import numpy as np
     from numpy.typing import NDArray
 
-MAX_TEXT_CHARS: Final = 1_000
-"""What an engine is given at most: about as much as MAX_AUDIO_S holds."""
+MAX_TEXT_CHARS: Final = 2_000
+"""Characters of a message as it is written; ten segments of a text have at most 1,530."""
+
+MAX_SPOKEN_CHARS: Final = 2_500
+"""Characters that an engine is given: what the quickest words of Pico fill MAX_AUDIO_S with. Digits
+and prices grow when they are written out, so that a message may be spoken with more than it has."""
 
 MAX_AUDIO_S: Final = 120.0
 """What an engine may answer at most. Nobody listens to more, and 60 characters can be made to
@@ -131,6 +136,13 @@ class EngineError(SpeechError):
 
 class Overloaded(EngineError):
     """More waits for the engine than may wait."""
+
+
+class TooLong(EngineError):
+    """The text makes more audio than there may be."""
+
+    def __init__(self) -> None:
+        super().__init__(f"it speaks for more than {MAX_AUDIO_S:.0f} s", is_temporary=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import re
 import unicodedata
 from typing import Final
 
-from tts.engine import MAX_TEXT_CHARS, TextRefused
+from tts.engine import MAX_SPOKEN_CHARS, TextRefused
 
 MAX_WORD_CHARS: Final = 30
 """Longer words are spoken in pieces: Pico fails on runs of 60 digits."""
@@ -29,7 +29,7 @@ _SPOKEN = re.compile(f"[{_LETTERS}0-9]")
 _ALIKE = str.maketrans("\u2019\u2018\u02bc\u2013\u2014\u2212", "'''---")
 
 
-def guarded(text: str, *, max_chars: int = MAX_TEXT_CHARS) -> str:
+def guarded(text: str, *, max_chars: int = MAX_SPOKEN_CHARS) -> str:
     """The text in letters, digits, spaces and , . ? ! ' - alone, no word longer than 30.
 
     Letters of other alphabets lose their marks where that makes them ours, else become spaces.

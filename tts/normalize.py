@@ -5,7 +5,7 @@
     five, zero one two three."
 
 Pure: no files, no network, no clock. The work is linear in the text, which is refused above
-MAX_TEXT characters. What comes out holds letters, spaces, apostrophes and `, . ? !` alone; so
+MAX_TEXT_CHARS characters. What comes out holds letters, spaces, apostrophes and `, . ? !` alone; so
 digits and markup never reach an engine.
 """
 
@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
+from tts.engine import MAX_SPOKEN_CHARS, MAX_TEXT_CHARS
 from tts.lexicon import compiled
 from tts.text import (
     addresses,
@@ -30,15 +31,6 @@ from tts.text.french import FRENCH
 from tts.text.grammar import Grammar, Rule, rule
 from tts.text.spanish import SPANISH
 
-VERSION = 1
-"""Part of every cache key: raised with each change that alters what is said."""
-
-MAX_TEXT = 2000
-"""Characters of a message; ten segments of a text have at most 1,530."""
-
-MAX_SPOKEN = 6000
-"""Characters of what is said: about six minutes."""
-
 _NO_ENTRIES: Mapping[str, str] = MappingProxyType({})
 _GRAMMARS: dict[str, Grammar] = {g.code: g for g in (ENGLISH, SPANISH, FRENCH)}
 LANGUAGES = tuple(_GRAMMARS)
@@ -48,15 +40,19 @@ class UnspeakableText(ValueError):
     """Nothing that could be said, or too much; the words never quote the text."""
 
 
+class UnspeakablyLong(UnspeakableText):
+    """Too much."""
+
+
 def normalize(text: str, language: str = "en", lexicon: Mapping[str, str] = _NO_ENTRIES) -> str:
     """What is said for `text`: words only, numbers and abbreviations written out.
 
     `language` is "en", "es" or "fr", also with a region ("en-US"); others raise UnspeakableText, as
-    do texts above MAX_TEXT characters and those without a letter or digit. `lexicon` is the shop's
+    do texts above MAX_TEXT_CHARS and those without a letter or digit. `lexicon` is the shop's
     {written: spoken}; it raises `tts.lexicon.LexiconError`.
     """
-    if len(text) > MAX_TEXT:
-        raise UnspeakableText(f"longer than {MAX_TEXT} characters")
+    if len(text) > MAX_TEXT_CHARS:
+        raise UnspeakablyLong(f"longer than {MAX_TEXT_CHARS:,} characters")
     grammar = _GRAMMARS.get(language[:2].lower())
     if grammar is None:
         raise UnspeakableText(f"no rules for language {language[:10]!r}; known: {_known()}")
@@ -66,8 +62,8 @@ def normalize(text: str, language: str = "en", lexicon: Mapping[str, str] = _NO_
     spoken = finish(_apply(rules(grammar.code), plain), grammar.letters)
     if not spoken:
         raise UnspeakableText("nothing in it can be said")
-    if len(spoken) > MAX_SPOKEN:
-        raise UnspeakableText(f"takes more than {MAX_SPOKEN} characters to say")
+    if len(spoken) > MAX_SPOKEN_CHARS:
+        raise UnspeakablyLong(f"takes more than {MAX_SPOKEN_CHARS:,} characters to say")
     return spoken
 
 

@@ -21,13 +21,15 @@ import numpy as np
 
 from tts import wire
 from tts.confine import Limits
-from tts.engine import MAX_AUDIO_S, RATES, EngineError, Overloaded, Pcm
+from tts.engine import MAX_AUDIO_S, RATES, EngineError, Overloaded, Pcm, TooLong
 
 START_TIMEOUT_S: Final = 20.0
 QUEUE_TIMEOUT_S: Final = 50.0
 """How long a request waits for a worker at most."""
 
 _PIPE_BYTES: Final = 1 << 20
+_PIECE_BYTES: Final = 1 << 18
+"""What is copied at a time: minutes of audio in one step would hold the event loop."""
 _INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "SYSTEMROOT")
 _ENVIRONMENT: Final = {
     "PYTHONUTF8": "1",
@@ -72,16 +74,16 @@ class WorkerPool:
         too many wait.
         """
         try:
-            frame = wire.pack(head, body)
+            begin = wire.begin(head, len(body))
         except wire.FrameError:
             raise EngineError("more than a worker is given", is_temporary=False) from None
-        head, body = await self._ask(frame)
-        rate = head.get("rate")
-        if not isinstance(rate, int) or rate not in RATES or len(body) % 2:
+        told, audio = await self._ask(begin, body)
+        rate = told.get("rate")
+        if not isinstance(rate, int) or rate not in RATES or len(audio) % 2:
             raise EngineError(f"{self._kind} answered with no audio")
-        pcm = Pcm(np.frombuffer(body, "<i2"), rate)
+        pcm = Pcm(np.frombuffer(audio, "<i2"), rate)
         if pcm.duration_s > MAX_AUDIO_S:
-            raise EngineError(f"more than {MAX_AUDIO_S:.0f} s of audio", is_temporary=False)
+            raise TooLong
         return pcm
 
     async def close(self) -> None:
@@ -91,13 +93,13 @@ class WorkerPool:
         self._all.clear()
         self._idle.clear()
 
-    async def _ask(self, frame: bytes) -> tuple[wire.Head, bytes]:
+    async def _ask(self, begin: bytes, body: bytes) -> tuple[wire.Head, bytearray]:
         await self._wait_for_slot()
         try:
             worker = await self._take()
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    answer = await worker.ask(frame)
+                    answer = await worker.ask(begin, body)
             except BaseException as error:
                 await self._drop(worker)
                 if isinstance(error, TimeoutError):
@@ -108,6 +110,8 @@ class WorkerPool:
             self._idle.append(worker)
         finally:
             self._slots.release()
+        if answer[0].get("is_too_long"):
+            raise TooLong
         if "error" in answer[0]:
             is_temporary = bool(answer[0].get("is_temporary"))
             raise EngineError(str(answer[0]["error"]), is_temporary=is_temporary)
@@ -135,6 +139,9 @@ class WorkerPool:
                 return worker
             await self._drop(worker)
         worker = await _Worker.start(self._kind, self._command)
+        if self._is_closed:  # meanwhile: nobody else would end it
+            await worker.end()
+            raise EngineError(f"{self._kind} is shut down")
         self._all.add(worker)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -198,17 +205,23 @@ class _Worker:
             return "still running"
         return f"signal {-code}" if code < 0 else f"exit {code}"
 
-    async def ask(self, frame: bytes) -> tuple[wire.Head, bytes]:
+    async def ask(self, begin: bytes, body: bytes) -> tuple[wire.Head, bytearray]:
         """Send a request and wait for its answer."""
-        self._requests.write(frame)
+        self._requests.write(begin)
+        for start in range(0, len(body), _PIECE_BYTES):
+            self._requests.write(body[start : start + _PIECE_BYTES])
+            await self._requests.drain()
         await self._requests.drain()
         return await self.next_frame()
 
-    async def next_frame(self) -> tuple[wire.Head, bytes]:
+    async def next_frame(self) -> tuple[wire.Head, bytearray]:
         """What the process says next. Raises EOFError when it is gone."""
         sizes = wire.lengths(await self._answers.readexactly(wire.LENGTHS.size))
         head = wire.parse_head(await self._answers.readexactly(sizes[0]))
-        return head, await self._answers.readexactly(sizes[1])
+        body = bytearray()
+        while (left := sizes[1] - len(body)) > 0:
+            body += await self._answers.readexactly(min(left, _PIECE_BYTES))
+        return head, body
 
     async def end(self) -> None:
         """Kill it. A worker holds nothing worth a farewell."""

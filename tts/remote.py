@@ -22,6 +22,9 @@ from tts.engine import EngineError
 MAX_RETRY_AFTER_S: Final = 3600.0
 _CHUNK_BYTES: Final = 65_536
 _TEMPORARY: Final = frozenset({408, 409, 425, 429})
+_TOLD_TYPES: Final = frozenset(
+    {"text/html", "text/plain", "application/json", "application/xml", "image/png"}
+)
 _OUR_FAULT: Final = frozenset({401, 403, 404})
 """Wrong key, or wrong address: no text is to blame, and the operator may mend it."""
 
@@ -83,7 +86,9 @@ def _check(response: aiohttp.ClientResponse, request: Request) -> None:
         wait_s = retry_after(response.headers.get("Retry-After"), time.time())
         raise EngineError(f"HTTP {status}", is_temporary=is_temporary, retry_after_s=wait_s)
     if not response.content_type.startswith(request.content_types):
-        raise EngineError(f"its answer is {response.content_type[:40]!r}")
+        kind = response.content_type  # in the peer's words: only those that hold no text are told
+        told = f"{kind} instead of audio" if kind in _TOLD_TYPES else "no audio"
+        raise EngineError(f"its answer is {told}")
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise EngineError("its answer is compressed")
     if (response.content_length or 0) > request.max_bytes:

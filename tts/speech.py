@@ -16,6 +16,7 @@ from protocols.audio.g711 import Law
 from tts import phone_audio
 from tts.cache import Cache
 from tts.engine import (
+    MAX_AUDIO_S,
     MAX_TEXT_CHARS,
     Attempt,
     Engine,
@@ -24,15 +25,18 @@ from tts.engine import (
     Pcm,
     SpeechError,
     TextRefused,
+    TooLong,
     Voice,
 )
 from tts.guard import guarded
-from tts.normalize import UnspeakableText, normalize
+from tts.normalize import UnspeakableText, UnspeakablyLong, normalize
 from tts.skipping import EngineHealth, Skipping
 
 ENGINE_TIMEOUT_S: Final = 90.0
 """What an engine may take at most, waiting for its turn included. Engines of ours give up
 earlier."""
+
+_SHORT_CHARS: Final = 200
 
 Normalizer = Callable[[str, str, Mapping[str, str]], str]
 
@@ -53,6 +57,8 @@ class Utterance:
     voice: str = ""
     """`engine:voice`; other engines, and other languages, use their default."""
     law: Law = Law.ULAW
+    is_words: bool = False
+    """Whether the text is words already, as `normalize` writes them: it is not read once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,6 @@ class Speech:
         cache: Cache,
         *,
         normalize: Normalizer = normalize,
-        max_text_chars: int = MAX_TEXT_CHARS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engines = {engine.name: engine for engine in engines}
@@ -99,7 +104,6 @@ class Speech:
             raise ValueError("two engines have one name")
         self._cache = cache
         self._normalize = normalize
-        self._max_text_chars = max_text_chars
         self._skipping = Skipping(list(self._engines), clock)
         self._threads = ThreadPoolExecutor(1, "phone-audio")
 
@@ -129,12 +133,14 @@ class Speech:
 
     def script(self, text: str, language: str, lexicon: Mapping[str, str]) -> str:
         """The words that would be spoken. Raises TextRefused, and the lexicon's own errors."""
-        if len(text) > self._max_text_chars:
+        if len(text) > MAX_TEXT_CHARS:
             raise TextRefused("too-long")
         if not text.strip():
             raise TextRefused("empty")
         try:
             words = self._normalize(text, language, lexicon)
+        except UnspeakablyLong as error:
+            raise TextRefused("too-long", f"the text {error}") from None
         except UnspeakableText as error:
             raise TextRefused("not-understood", str(error)) from None
         return guarded(words or "?")
@@ -142,11 +148,13 @@ class Speech:
     async def say(self, said: Utterance) -> Audio:
         """Speak, by the first engine of the order that is allowed and can.
 
-        Raises TextRefused, and NotSpoken with every engine that did not speak and why.
+        Raises TextRefused, also for what speaks too long, and NotSpoken with every engine that did
+        not speak and why.
         """
         language = said.language.split("-")[0].lower()
-        script = self.script(said.text, language, said.lexicon)
+        script = await self._words(said, language)
         attempts: list[Attempt] = []
+        is_too_long = False
         for name in dict.fromkeys(said.engines):
             try:
                 engine, voice = self._choose(name, said, language)
@@ -156,9 +164,21 @@ class Speech:
             except EngineError as error:
                 failed = Attempt(name, str(error), error.is_temporary, error.retry_after_s)
                 attempts.append(failed)
+                is_too_long = is_too_long or isinstance(error, TooLong)
             else:
                 return Audio(data, said.law, name, str(voice), script, key, is_cached)
+        if is_too_long and not any(each.is_temporary for each in attempts):
+            raise TextRefused("too-long", f"the text takes more than {MAX_AUDIO_S:.0f} s to say")
         raise NotSpoken(attempts)
+
+    async def _words(self, said: Utterance, language: str) -> str:
+        """What is spoken. Long texts and lexicons take milliseconds: not in the event loop."""
+        if said.is_words:
+            return guarded(said.text)
+        if len(said.text) <= _SHORT_CHARS and not said.lexicon:
+            return self.script(said.text, language, said.lexicon)
+        loop, work = asyncio.get_running_loop(), (said.text, language, said.lexicon)
+        return await loop.run_in_executor(self._threads, self.script, *work)
 
     def _choose(self, name: str, said: Utterance, language: str) -> tuple[Engine, Voice]:
         engine = self._engines.get(name)
@@ -191,6 +211,8 @@ class Speech:
         try:
             async with asyncio.timeout(ENGINE_TIMEOUT_S):
                 pcm = await engine.synthesize(script, voice)
+            if pcm.duration_s > MAX_AUDIO_S:
+                raise TooLong
             work = asyncio.get_running_loop().run_in_executor(
                 self._threads, _telephone, pcm, engine.pre_emphasis, law
             )

@@ -24,11 +24,11 @@ class FrameError(Exception):
     """A frame is longer than any may be, or its head is no JSON object."""
 
 
-def pack(head: Head, body: bytes = b"") -> bytes:
-    """A frame. Raises FrameError when it would be too long to be read."""
+def begin(head: Head, body_bytes: int) -> bytes:
+    """A frame up to its body. Raises FrameError when it would be too long to be read."""
     packed = json.dumps(head).encode()
-    check(len(packed), len(body))
-    return LENGTHS.pack(len(packed), len(body)) + packed + body
+    check(len(packed), body_bytes)
+    return LENGTHS.pack(len(packed), body_bytes) + packed
 
 
 def lengths(data: bytes) -> tuple[int, int]:

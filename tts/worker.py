@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Final
 
 from tts import wire
 from tts.confine import Limits, confine, end_with, grant_cpu
-from tts.engine import SpeechError
+from tts.engine import SpeechError, TooLong
 from tts.speakers import Answer, Handler
 
 _PIPE_BYTES: Final = 1 << 20
@@ -69,13 +69,15 @@ def _answer(handler: Handler, head: wire.Head, body: bytes) -> Answer:
     try:
         return handler(head, body)
     except SpeechError as error:
-        return {"error": str(error), "is_temporary": error.is_temporary}, b""
+        kinds = {"is_temporary": error.is_temporary, "is_too_long": isinstance(error, TooLong)}
+        return {"error": str(error), **kinds}, b""
     except Exception as error:  # its words may hold the text
         return {"error": f"the engine failed ({type(error).__name__})", "is_temporary": True}, b""
 
 
 def _send(answers: BinaryIO, head: wire.Head, body: bytes = b"") -> None:
-    answers.write(wire.pack(head, body))
+    answers.write(wire.begin(head, len(body)))
+    answers.write(body)
     answers.flush()
 
 

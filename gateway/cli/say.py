@@ -90,7 +90,7 @@ async def _say(
     try:
         with told():
             script, words = _words(args, language, shop, lexicon)
-            audio = await desk.say(words, language, speech)
+            audio = await desk.say(words, language, speech, is_words=True)
     finally:
         await desk.close()
     await asyncio.to_thread(_write, args.output, audio.wav())

@@ -106,10 +106,10 @@ class Previews:
         await self._desk.open()
         with told():
             make = (shop, text, category, spoken_in, lexicon)
-            script = await asyncio.to_thread(_script, *make)
+            script, words = await asyncio.to_thread(_script_and_words, *make)
             voicemail, why = await asyncio.to_thread(_voicemail, *make) if is_left else (None, None)
-            _require_short(script.spoken)
-            audio = await self._hear(shop, script.spoken, spoken_in)
+            _require_short(words)
+            audio = await self._hear(shop, words, spoken_in)
         links = await self._open_links()
         expires_s = int(self._clock() + self._settings.link_s)
         return SpokenPreview(
@@ -163,14 +163,12 @@ class Previews:
             async with asyncio.timeout(self._settings.preview_timeout_s):
                 return await asyncio.shield(flight)
         except TimeoutError:
-            raise Refusal(
-                "unavailable", "No engine has spoken in time.", retry_after_s=5
-            ) from None
+            raise Refusal("unavailable", "No engine has spoken in time.", retry_after_s=5) from None
 
     async def _say(self, shop: Shop, wanted: bytes, words: str, language: str) -> Audio:
         try:
             async with self._turns:
-                return await self._desk.say(words, language, shop.speech)
+                return await self._desk.say(words, language, shop.speech, is_words=True)
         except BaseException:
             self._quota.forget(shop.id, wanted)
             raise
@@ -210,6 +208,14 @@ def _script(
     )
 
 
+def _script_and_words(
+    shop: Shop, text: str, category: Category, language: str, lexicon: Mapping[str, str]
+) -> tuple[Script, str]:
+    """The script, and what an engine is given for it. Takes milliseconds."""
+    script = _script(shop, text, category, language, lexicon)
+    return script, script.spoken
+
+
 def _voicemail(
     shop: Shop, text: str, category: Category, language: str, lexicon: Mapping[str, str]
 ) -> tuple[str | None, str | None]:
@@ -229,10 +235,10 @@ def _look(flight: asyncio.Task[Audio]) -> None:
 
 
 def _require_short(words: str) -> None:
-    from tts.engine import MAX_TEXT_CHARS
+    from tts.engine import MAX_SPOKEN_CHARS
 
-    if len(words) > MAX_TEXT_CHARS:
-        problem = f"makes {len(words):,} spoken characters; a call has at most {MAX_TEXT_CHARS:,}"
+    if len(words) > MAX_SPOKEN_CHARS:
+        problem = f"makes {len(words):,} spoken characters; a call has at most {MAX_SPOKEN_CHARS:,}"
         raise faulty("text", problem, "shorten it: numbers and prices take most")
 
 

@@ -19,18 +19,19 @@ _SHORTEN: Final = "shorten it: a call of about a minute is listened to"
 def told() -> Iterator[None]:
     """Turn what speech raises into refusals that name the field."""
     from gateway.voice.script import ScriptError
-    from tts.engine import MAX_TEXT_CHARS, NotSpoken, TextRefused
+    from tts.engine import NotSpoken, TextRefused
     from tts.lexicon import LexiconError
-    from tts.normalize import UnspeakableText
+    from tts.normalize import UnspeakableText, UnspeakablyLong
 
     try:
         yield
+    except UnspeakablyLong as error:
+        raise faulty("text", f"cannot be spoken: {error}", _SHORTEN) from error
     except UnspeakableText as error:
         raise faulty("text", f"cannot be spoken: {error}", "write it in words") from error
     except TextRefused as error:
         if error.reason == "too-long":
-            problem = f"takes more than {MAX_TEXT_CHARS:,} characters when spoken"
-            raise faulty("text", problem, _SHORTEN) from error
+            raise faulty("text", f"cannot be spoken: {error}", _SHORTEN) from error
         raise faulty("text", f"cannot be spoken: {error}", "write it in words") from error
     except LexiconError as error:
         raise faulty("lexicon", str(error), "`gateway lexicon` changes it") from error
@@ -54,4 +55,3 @@ def _not_spoken(error: NotSpoken) -> Refusal:
         return Refusal("unavailable", detail, retry_after_s=wait_s)
     hint = "`gateway voices` shows which engines and voices a shop may use"
     return Refusal("not-available", detail, hint=hint)
-

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -29,6 +30,10 @@ log = logging.getLogger(__name__)
 
 FOLDER: Final = "speech"
 """Where speech is kept, in the data folder. Nothing of speech is written anywhere else."""
+
+
+SWITCH_S: Final = 0.001
+"""How long a thread may keep the interpreter from the event loop once speech is loaded."""
 
 
 def folder_of(settings: Settings) -> Path:
@@ -86,14 +91,17 @@ class SpeechDesk:
             await parts.decoder.close()
             await parts.session.close()
 
-    async def say(self, words: str, language: str, shop: ShopSpeech) -> Audio:
-        """Speak words that are normalised already, as the shop wants it.
+    async def say(
+        self, text: str, language: str, shop: ShopSpeech, *, is_words: bool = False
+    ) -> Audio:
+        """Speak a text as the shop wants it. `is_words`: it is words already, as a script has them.
 
         Raises TextRefused, and NotSpoken with every engine that did not speak and why.
         """
         parts = await self.open()
         engines = parts.built.engines
-        return await parts.speech.say(utterance(words, language, shop, self.settings, engines))
+        said = utterance(text, language, shop, self.settings, engines, is_words=is_words)
+        return await parts.speech.say(said)
 
     async def _compose(self) -> Parts:
         """Load what is needed in a thread, since that takes a quarter of a second."""
@@ -123,8 +131,14 @@ class SpeechDesk:
 
 
 def _load() -> None:
-    """Import what speaks, and make the tables of its languages."""
-    importlib.import_module("tts.speech")
+    """Import what speaks, and make the tables of its languages.
+
+    This thread, and those that read texts and shape sound after it, compute beside the event loop,
+    which by Python's default waits 5 ms each time until one of them lets it go on.
+    """
+    sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_S))
+    for module in ("tts.speech", "tts.cache", "tts.decoder", "gateway.voice.script", "aiohttp"):
+        importlib.import_module(module)
     normalize = importlib.import_module("tts.normalize")
     for language in normalize.LANGUAGES:
         normalize.rules(language)
@@ -137,17 +151,24 @@ def allowed_engines(shop: ShopSpeech, engines: list[Engine]) -> frozenset[str]:
 
 
 def utterance(
-    words: str, language: str, shop: ShopSpeech, settings: SpeechSettings, engines: list[Engine]
+    text: str,
+    language: str,
+    shop: ShopSpeech,
+    settings: SpeechSettings,
+    engines: list[Engine],
+    *,
+    is_words: bool = False,
 ) -> Utterance:
     """What `Speech.say` is asked for a shop."""
     from tts.speech import Utterance
 
     return Utterance(
-        words,
+        text,
         language=language,
         engines=shop.engines or settings.engines,
         allowed=allowed_engines(shop, engines),
         voice=shop.voice or "",
+        is_words=is_words,
     )
 
 

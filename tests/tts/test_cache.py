@@ -314,3 +314,35 @@ async def test_folder_cannot_be_used(opened: Open, tmp_path: Path) -> None:
     cache = await opened(tmp_path / "file" / "cache")
     await cache.fetch(key(1), Renderer())
     assert await cache.find(key(1)) is not None
+
+
+@pytest.mark.parametrize("in_folder", [True, False])
+async def test_thousands_of_entries_leave_the_loop_its_turns(
+    tmp_path: Path, in_folder: bool
+) -> None:
+    """Those that a restart finds, and those that grow old at once."""
+    folder = tmp_path / "speech" if in_folder else None
+    clock = Clock()
+    cache = Cache(folder, ttl_s=TTL_S, clock=clock)
+    await cache.start()
+    many = 4 * module._AT_A_TIME
+    if folder is not None:
+        for number in range(many):
+            (folder / f"{key(number)}{module._SUFFIX}").write_bytes(b"")
+    for number in range(many):
+        cache._remember(key(number), 1, clock() + TTL_S, None if in_folder else b"a")
+    turns = 0
+
+    async def tick() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    ticking = asyncio.create_task(tick())
+    await cache.clear()
+    ticking.cancel()
+    assert turns >= 4
+    assert cache.used_bytes == 0
+    assert folder is None or files(folder) == []
+    await cache.close()

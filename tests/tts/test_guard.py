@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tts import hostile
-from tts.engine import MAX_TEXT_CHARS, TextRefused
+from tts.engine import MAX_SPOKEN_CHARS, TextRefused
 from tts.guard import MAX_WORD_CHARS, guarded, plain
 
 SAFE = re.compile(r"[A-Za-zÀ-ÖØ-öø-ÿŒœ0-9 ,.?!'-]+")
@@ -23,7 +23,7 @@ def check(text: str) -> None:
     except TextRefused:
         return
     assert SAFE.fullmatch(safe)
-    assert len(safe) <= MAX_TEXT_CHARS
+    assert len(safe) <= MAX_SPOKEN_CHARS
     assert max(map(len, safe.split(" "))) <= MAX_WORD_CHARS
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from tests.tts import hostile
-from tts.engine import EngineError, Overloaded, Voice
+from tts import pool
+from tts.engine import MAX_SPOKEN_CHARS, EngineError, Overloaded, TooLong, Voice
 from tts.pico import PicoEngine
 from tts.speakers import pico as inside
 
@@ -118,8 +119,40 @@ async def test_hostile_texts(engine: PicoEngine) -> None:
 async def test_audio_has_an_end(engine: PicoEngine) -> None:
     """A text that would be spoken for minutes is refused for good."""
     with pytest.raises(EngineError, match="more than 120 s") as caught:
-        await engine.synthesize("7 " * 490, VOICE)
+        await engine.synthesize("seven " * 400, VOICE)
     assert not caught.value.is_temporary
+
+
+async def test_the_longest_texts_are_spoken_or_refused_for_good(engine: PicoEngine) -> None:
+    """As much as an engine may be given, of the quickest words and of the slowest."""
+    quick = ("the of to in it is " * 200)[: MAX_SPOKEN_CHARS - 200]
+    assert 90 < (await engine.synthesize(quick, VOICE)).duration_s <= 120
+    before = pids(engine)
+    for slow in ("a b ", "seven ", "a. ", "w ", "a, "):
+        with pytest.raises(TooLong):
+            await engine.synthesize((slow * MAX_SPOKEN_CHARS)[:MAX_SPOKEN_CHARS], VOICE)
+    assert pids(engine) == before
+
+
+async def test_an_end_while_a_worker_starts_leaves_none() -> None:
+    """Whoever closes an engine has closed all of it."""
+    engine = PicoEngine(workers=1)
+    speaking = asyncio.create_task(engine.synthesize(TEXT, VOICE))
+    started: list[int] = []
+    plain = pool._Worker.start
+
+    async def slow(*arguments: str) -> pool._Worker:
+        worker = await plain(*arguments)
+        started.append(worker.pid)
+        await engine.close()
+        return worker
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool._Worker, "start", slow)
+        with pytest.raises(EngineError, match="shut down"):
+            await speaking
+    assert pids(engine) == []
+    assert is_gone(started[0])
 
 
 async def test_second_try_is_plain(monkeypatch: pytest.MonkeyPatch) -> None:

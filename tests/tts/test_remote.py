@@ -205,6 +205,13 @@ async def test_content_type(pair: tuple[Engine, VoiceServer], content_type: str)
     assert content_type in str(await failure(engine))
 
 
+async def test_words_of_a_peer_are_not_repeated(pair: tuple[Engine, VoiceServer]) -> None:
+    """Nor in its content type: it knows the text, and what is told goes into logs."""
+    engine, server = pair
+    server.fault = answering(body=b"x", content_type="text/zanzibar")
+    assert "zanzibar" not in str(await failure(engine))
+
+
 async def test_compressed(pair: tuple[Engine, VoiceServer]) -> None:
     """Nothing is inflated: a small answer stays small."""
     engine, server = pair
@@ -423,3 +430,11 @@ async def test_certificates(decoder: Decoder, tmp_path: Path, is_trusted: bool) 
             assert str(await failure(engine)) == "its certificate is not trusted"
     await server.close()
     assert len(heard) == is_trusted
+
+
+async def test_no_part_is_left_out(decoder: Decoder) -> None:
+    """Audio in more parts than may be is refused, not cut."""
+    part = b"\1\0" * 100
+    assert len((await decoder.decode([part] * 64, "pcm")).samples) == 6_400
+    with pytest.raises(EngineError, match="too many parts"):
+        await decoder.decode([part] * 65, "pcm")

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,15 @@ from protocols.audio.g711 import RATE, Law, decode
 from tests.tts import hostile
 from tests.tts.engines import Parrot
 from tts.cache import Cache
-from tts.engine import EngineError, NotSpoken, Pcm, TextRefused
+from tts.engine import (
+    MAX_SPOKEN_CHARS,
+    MAX_TEXT_CHARS,
+    EngineError,
+    NotSpoken,
+    Pcm,
+    TextRefused,
+    TooLong,
+)
 from tts.pico import PicoEngine
 from tts.speech import Speech, Utterance
 
@@ -121,6 +130,71 @@ async def test_refused_texts(opened: Open, text: str) -> None:
         await opened(engine).say(said(text))
     assert not caught.value.is_temporary
     assert engine.said == []
+
+
+async def test_a_message_may_be_spoken_with_more_than_it_has(opened: Open) -> None:
+    """What is written and what is said have bounds of their own: digits grow to words."""
+    engine = Parrot()
+
+    def grow(text: str, _language: str, _lexicon: Mapping[str, str]) -> str:
+        return text.replace("1", "one")
+
+    speech = Speech([engine], Cache(None), normalize=grow)
+    written = ("1 2 3. " * 150)[:700]
+    audio = await speech.say(said(written))
+    assert len(audio.script) > len(written)
+    longest = ("a " * MAX_TEXT_CHARS)[:MAX_TEXT_CHARS]
+    assert (await speech.say(said(longest))).script == longest.strip()
+    for text in (f"{longest}a", "1 " * (MAX_SPOKEN_CHARS // 4 + 1)):
+        with pytest.raises(TextRefused) as caught:
+            await speech.say(said(text))
+        assert caught.value.reason == "too-long"
+    await speech.close()
+
+
+async def test_words_are_not_read_once_more(opened: Open) -> None:
+    """Words of a script are spoken as they are, up to the bound of what is said."""
+    engine = Parrot()
+    speech = Speech([engine], Cache(None))
+    words = ("number 5 " * 300)[:MAX_SPOKEN_CHARS].strip()
+    assert (await speech.say(replace(said(words), is_words=True))).script == words
+    markup = replace(said("<genfile file='x'>hi"), is_words=True)
+    assert (await speech.say(markup)).script == "genfile file 'x' hi"
+    with pytest.raises(TextRefused):
+        await speech.say(replace(said("a " * MAX_SPOKEN_CHARS), is_words=True))
+    await speech.close()
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["told", "measured"])
+async def test_speech_that_takes_too_long_is_the_texts_fault(opened: Open, is_told: bool) -> None:
+    """Two minutes are the most, by whatever engine; the engines are not skipped for it."""
+    engine = Parrot()
+    speech = opened(engine)
+    if is_told:
+        engine.error = TooLong()
+    else:
+        engine.answer = Pcm(np.ones(121 * 8_000, np.int16), 8_000)
+    for _ in range(5):
+        with pytest.raises(TextRefused, match="more than 120 s") as caught:
+            await speech.say(said())
+        assert caught.value.reason == "too-long"
+    assert len(engine.said) == 5
+    assert [health.skipped_for_s for health in speech.health()] == [0.0]
+
+
+@pytest.mark.parametrize("lexicon", [{}, {"a": "b"}])
+async def test_long_texts_are_read_beside_the_event_loop(lexicon: dict[str, str]) -> None:
+    """Reading one takes milliseconds, in which calls would stutter."""
+    where = []
+
+    def note(text: str, _language: str, _lexicon: Mapping[str, str]) -> str:
+        where.append(threading.current_thread() is threading.main_thread())
+        return text
+
+    speech = Speech([Parrot()], Cache(None), normalize=note)
+    await speech.say(replace(said("Ready. " * (2 if lexicon else 100)), lexicon=lexicon))
+    assert where == [False]
+    await speech.close()
 
 
 async def test_hostile_texts_reach_engines_as_words(opened: Open, tmp_path: Path) -> None:

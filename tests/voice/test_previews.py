@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,8 @@ from gateway.voice.previews import SpokenPreview
 from protocols.audio import wav
 from tests.tts.hostile import LONG, MARKUP, SILENT, STRANGE
 from tests.voice.desk import SHOP, Stage, shop
-from tts.engine import EngineError
+from tts.engine import EngineError, TooLong
+from tts.normalize import normalize
 from tts.speech import Audio
 
 TEXT = "Your gown is ready."
@@ -292,9 +294,40 @@ async def test_a_strange_text_is_refused_or_made_harmless(
 
 async def test_a_text_that_takes_too_long_is_refused(stage: Stage) -> None:
     """By what it takes when spoken: numbers take most."""
-    refusal = await refused(stage, "Call 212-555-0123. " * 40)
+    refusal = await refused(stage, "Call 212-555-0123. " * 80)
     assert refusal.faults[0].field == "text"
+    assert "2,500" in refusal.detail and "shorten" in refusal.faults[0].hint
+    refusal = await refused(stage, "a " * 1_240)
+    assert "2,000" in refusal.detail
+    refusal = await refused(stage, "Ready. " * 280, replace(SHOP, name="Sample " * 90))
     assert "spoken characters" in refusal.detail
+    stage.here.error = TooLong()
+    refusal = await refused(stage)
+    assert (refusal.type, refusal.faults[0].field) == ("invalid-request", "text")
+    assert "120 s" in refusal.detail
+
+
+async def test_a_message_of_500_characters_full_of_digits_is_spoken(stage: Stage) -> None:
+    """Though its words are more than a thousand characters."""
+    text = ("Order 48213 is $149.50. " * 21)[:500]
+    assert len((await hear(stage, text)).spoken) > 1_000
+
+
+async def test_messages_are_read_beside_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch, stage: Stage
+) -> None:
+    """Reading takes milliseconds, in which the calls of others would stutter."""
+    await hear(stage)
+    where = set()
+    plain = normalize
+
+    def noted(*arguments: Any) -> str:
+        where.add(threading.current_thread() is threading.main_thread())
+        return plain(*arguments)
+
+    monkeypatch.setattr("gateway.voice.script.normalize", noted)
+    await hear(stage, "Another.")
+    assert where == {False}
 
 
 async def test_a_desk_that_never_spoke_has_nothing_to_close(

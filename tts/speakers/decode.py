@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.audio import wav
-from tts.engine import MAX_AUDIO_S, RATES, EngineError
+from tts.engine import MAX_AUDIO_S, RATES, EngineError, TooLong
 from tts.speakers import Answer, Handler
 from tts.wire import Head
 
-_PARTS: Final = 64
+MAX_PARTS: Final = 64
 
 
 def load() -> Handler:
@@ -29,7 +29,9 @@ def load() -> Handler:
 def _decode(head: Head, body: bytes) -> Answer:
     decoder = {"wav": _wav, "mp3": _mp3, "pcm": _pcm}[head["format"]]
     decoded, offset = [], 0
-    for size in head["parts"][:_PARTS]:
+    if len(head["parts"]) > MAX_PARTS:
+        raise EngineError("its audio comes in too many parts", is_temporary=False)
+    for size in head["parts"]:
         decoded.append(decoder(body[offset : offset + size], head["rate"]))
         offset += size
     rates = {rate for _, rate in decoded}
@@ -37,7 +39,7 @@ def _decode(head: Head, body: bytes) -> Answer:
         raise EngineError("its audio has a rate that is not spoken at")
     samples = sum(len(part) for part, _ in decoded)
     if samples > MAX_AUDIO_S * rate:
-        raise EngineError(f"it spoke for more than {MAX_AUDIO_S:.0f} s", is_temporary=False)
+        raise TooLong
     if not samples:
         raise EngineError("its audio is empty")
     return {"rate": rate}, b"".join(chain(part.astype("<i2").tobytes() for part, _ in decoded))

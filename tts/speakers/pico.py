@@ -6,7 +6,7 @@ from typing import Final
 
 from py_nanotts import NanoTTS
 
-from tts.engine import MAX_AUDIO_S, EngineError
+from tts.engine import MAX_AUDIO_S, TooLong
 from tts.guard import guarded, plain
 from tts.speakers import Answer, Handler
 from tts.wire import Head
@@ -28,8 +28,7 @@ def load(speed: float, volume: float) -> Handler:
         except RuntimeError:
             audio = render(plain(text), voice)
         if len(audio) > MAX_AUDIO_S * RATE * 2:
-            message = f"it would speak for more than {MAX_AUDIO_S:.0f} s"
-            raise EngineError(message, is_temporary=False)
+            raise TooLong
         return {"rate": RATE}, audio
 
     return speak

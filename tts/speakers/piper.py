@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 from piper import PiperConfig, PiperVoice
 
-from tts.engine import MAX_AUDIO_S, EngineError
+from tts.engine import MAX_AUDIO_S, TooLong
 from tts.guard import guarded
 from tts.speakers import Answer, Handler
 from tts.wire import Head
@@ -30,8 +30,7 @@ def load(models: dict[str, str]) -> Handler:
             parts.append(chunk.audio_int16_array)
             samples += len(parts[-1])
             if samples > MAX_AUDIO_S * rate:
-                message = f"it would speak for more than {MAX_AUDIO_S:.0f} s"
-                raise EngineError(message, is_temporary=False)
+                raise TooLong
         return {"rate": rate}, np.concatenate(parts).astype("<i2").tobytes()
 
     return speak
