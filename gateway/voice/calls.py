@@ -403,8 +403,8 @@ class TrunkCall:
             self._problem,
         )
         self._host.call_ended(self, self.end)
-        self._tell(self.end)
         self._ended.set()
+        self._tell(self.end)
 
     def _emit(self, event: CallEvent) -> None:
         if self.end is None:

@@ -14,6 +14,7 @@ from config.settings import Settings, split_listen
 from gateway.voice.tls import TlsFault, client_context, server_context
 
 DNS_S: Final = 5.0
+PORTS_A_CALL: Final = 2
 
 
 def trunk_breaches(settings: Settings) -> Iterator[Breach]:
@@ -55,13 +56,15 @@ def _ports(settings: Settings) -> Iterator[str]:
         for kind in kinds:
             if words := _why_taken(host, port, kind):
                 protocol = "UDP" if kind == socket.SOCK_DGRAM else "TCP"
-                yield f"[voice] {key} {text} cannot be opened for {protocol} now: {words}"
+                known = "by the gateway itself, if it runs"
+                yield f"[voice] {key} {text} is taken for {protocol} now, {known}: {words}"
                 break
     host, _ = split_listen(voice.listen)
     ports = range(voice.rtp_port_first, voice.rtp_port_last + 1)
-    taken = sum(bool(_why_taken(host, port, socket.SOCK_DGRAM)) for port in ports)
-    if taken:
-        yield f"[voice] {taken} of {len(ports)} ports for sound are taken now"
+    free = sum(not _why_taken(host, port, socket.SOCK_DGRAM) for port in ports)
+    wanted = sum(trunk.max_calls for trunk in settings.trunks) * PORTS_A_CALL
+    if free < wanted:
+        yield f"[voice] {free} ports for sound are free now, all calls together need {wanted}"
 
 
 def _why_taken(host: str, port: int, kind: socket.SocketKind) -> str:

@@ -88,7 +88,8 @@ class Ladders:
         if ladder.last.get(is_sent) == print_:
             notes = "again"
         ladder.last[is_sent] = print_
-        place = f"{hop.host}:{hop.port or hop.transport.default_port} {hop.transport.value}"
+        port = hop.port or hop.transport.default_port
+        place = f"{hop.host.strip('[]')}:{port} {hop.transport.value}"
         ladder.lines.append(_Line(at, is_sent, _label(data, cseq.group(1)), notes, place))
 
     def lines(self, calls: int) -> list[str]:

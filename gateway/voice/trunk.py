@@ -362,23 +362,30 @@ class Trunk:
     # ------------------------------------------------------------------ what happens
 
     def _on_events(self, events: list[Event]) -> None:
+        """One event that goes wrong does not take the others with it."""
         for event in events:
-            match event:
-                case sip_events.IncomingCall():
-                    self._on_call(event)
-                case sip_events.Registered():
-                    self._on_registered(event)
-                case sip_events.RegistrationFailed():
-                    self._enrolment.on_failed(event, self.endpoint.now)
-                case sip_events.Unregistered():
-                    self._enrolment.ended()
-                    self._wake.set()
-                case sip_events.Replied():
-                    self._on_replied(event)
-                case _:
-                    call = event.call.context
-                    if isinstance(call, TrunkCall) and call.sip is event.call:
-                        call.on_sip(event)
+            try:
+                self._on_event(event)
+            except Exception as error:
+                self._common.transport.on_error(error)
+
+    def _on_event(self, event: Event) -> None:
+        match event:
+            case sip_events.IncomingCall():
+                self._on_call(event)
+            case sip_events.Registered():
+                self._on_registered(event)
+            case sip_events.RegistrationFailed():
+                self._enrolment.on_failed(event, self.endpoint.now)
+            case sip_events.Unregistered():
+                self._enrolment.ended()
+                self._wake.set()
+            case sip_events.Replied():
+                self._on_replied(event)
+            case _:
+                call = event.call.context
+                if isinstance(call, TrunkCall) and call.sip is event.call:
+                    call.on_sip(event)
 
     def _on_call(self, event: sip_events.IncomingCall) -> None:
         sip, now = event.call, self.endpoint.now

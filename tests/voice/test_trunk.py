@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.voice.admission import TrunkBusy, TrunkDown
 from gateway.voice.call_events import Answered, CallEnd, EarlyMedia, Ringing, TransferProgress
@@ -369,3 +370,20 @@ async def test_stopping_hangs_up_and_says_so_to_the_far_end() -> None:
             await next_of(call, MediaStarted)
         assert call.end is not None
         assert (await answering.told(CallEnd)).cause is EndCause.REMOTE
+
+
+async def test_two_trunks_to_one_carrier_do_not_get_each_others_answers() -> None:
+    """They share a network and a port: what each began comes back to it."""
+    answering = Answering()
+    async with running(settings(1, **QUIET), on_incoming=answering) as there:
+        own = settings(there.port, **QUIET)
+        names = ("first", "second", "third")
+        both = replace(own, trunks=tuple(replace(own.trunks[0], name=name) for name in names))
+        async with running(both) as here:
+            calls = [trunk.call(PHONE) for trunk in here]
+            for call in calls:
+                await next_of(call, Answered)
+            answering.calls[1].hang_up()
+            assert (await next_of(calls[1], CallEnd)).cause is EndCause.REMOTE
+            assert [call.end for call in (calls[0], calls[2])] == [None, None]
+            assert [trunk.endpoint.agent.stray_responses for trunk in here] == [0, 0, 0]

@@ -1,0 +1,76 @@
+"""`gateway check` on trunks: faults of files, hints about ports and names."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from gateway.voice.checks import trunk_breaches, trunk_hints
+from tests.channels.certificates import Authority
+from tests.fakes.dns import name_server
+from tests.voice.trunks import HOST, on_any_port, settings
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    file = tmp_path / "broken.pem"
+    file.write_text("no certificate")
+    return file
+
+
+def test_sound_files_are_no_fault(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "authority")
+    cert, key = authority.sign("gateway.example.com")
+    voice = on_any_port(
+        tls_listen=f"{HOST}:0", tls_cert=cert, tls_key=key, tls_client_ca=authority.file
+    )
+    sound = settings(
+        5061, voice=voice, transport="tls", tls_ca=authority.file, tls_cert=cert, tls_key=key
+    )
+    assert list(trunk_breaches(sound)) == []
+
+
+@pytest.mark.parametrize("key", ["tls_ca", "tls_cert"])
+def test_a_file_that_does_not_serve_is_a_fault_of_its_trunk(key: str, broken: Path) -> None:
+    (breach,) = trunk_breaches(settings(5061, transport="tls", **{key: broken}))
+    assert breach.path == ("trunks", 0, key)
+    assert str(broken) in breach.problem
+
+
+@pytest.mark.parametrize("key", ["tls_cert", "tls_client_ca"])
+def test_a_file_of_the_listener_that_does_not_serve_is_a_fault_of_voice(
+    key: str, broken: Path, tmp_path: Path
+) -> None:
+    cert, private = Authority(tmp_path, "authority").sign("gateway.example.com")
+    files = {"tls_cert": cert, "tls_key": private, key: broken}
+    voice = on_any_port(tls_listen=f"{HOST}:0", **files)
+    (breach,) = trunk_breaches(settings(5060, voice=voice))
+    assert breach.path == ("voice", key)
+
+
+async def test_ports_that_others_have_are_a_hint() -> None:
+    """No fault: the running gateway itself may have them."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind((HOST, 0))
+        port = taken.getsockname()[1]
+        first = port - port % 2
+        voice = on_any_port(
+            listen=f"{HOST}:{port}", rtp_port_first=first, rtp_port_last=first + 1
+        )
+        hints = await trunk_hints(settings(5060, voice=voice, max_calls=1))
+    assert len(hints) == 2
+    assert f"{HOST}:{port} is taken for UDP" in hints[0]
+    assert "1 ports for sound are free now" in hints[1]
+
+
+async def test_a_name_that_dns_does_not_know_is_a_hint() -> None:
+    """A machine without a network has no fault in its settings."""
+    async with name_server():
+        voice = on_any_port(dns_servers=("127.0.0.9",))
+        known = settings(5060, voice=voice)
+        assert await trunk_hints(known) == []
+        (hint,) = await trunk_hints(settings(0, host="sip.example.com", voice=voice))
+        assert hint.startswith("trunk lab: ")
+        assert "sip.example.com" in hint
