@@ -8,10 +8,11 @@ from random import Random
 from typing import Any
 
 from protocols.audio.g711 import Law
+from protocols.rtp import dtmf
 from protocols.rtp.events import MediaEvent
 from protocols.rtp.incoming import LegLimits
 from protocols.rtp.leg import Leg
-from protocols.rtp.packet import RtpPacket, parse
+from protocols.rtp.packet import RtpPacket, build, parse
 from protocols.rtp.parameters import Address, MediaParameters
 
 NETWORKS = (ip_network("192.0.2.0/24"),)
@@ -19,6 +20,7 @@ OURS: Address = ("192.0.2.1", 4000)
 PEER: Address = ("192.0.2.2", 5000)
 STRANGER: Address = ("198.51.100.1", 5000)
 TICK_S = 0.005
+AUDIO = bytes(n % 251 for n in range(1600))
 
 PARAMETERS = MediaParameters(
     remote=PEER,
@@ -29,6 +31,18 @@ PARAMETERS = MediaParameters(
     dtmf_payload_type=101,
     dtmf_receive_types=frozenset({101}),
 )
+
+
+def voice(n: int, mark: int = 7, ssrc: int = 9, payload_type: int = 0) -> bytes:
+    """Packet `n` of a peer that speaks."""
+    payload = bytes([mark]) * 160
+    return build(RtpPacket(payload_type, n & 0xFFFF, n * 160 & 0xFFFFFFFF, ssrc, payload, n == 0))
+
+
+def key(digit: str, n: int, timestamp: int, *, is_end: bool = False, ssrc: int = 9) -> bytes:
+    """A packet of a key that is pressed."""
+    event = dtmf.TelephoneEvent(dtmf.DIGITS.index(digit), is_end, 10, 160)
+    return build(RtpPacket(101, n, timestamp, ssrc, dtmf.build(event)))
 
 
 class Bench:

@@ -1,0 +1,106 @@
+"""Two legs bridged: what the one hears, the other sends."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocols.audio.g711 import Law
+from protocols.errors import LocalProtocolError
+from protocols.rtp import dtmf
+from protocols.rtp.clip import ULAW_TO_ALAW, Clip
+from protocols.rtp.events import DigitReceived, MediaStarted
+from protocols.rtp.leg import bridge, unbridge
+from tests.protocols.rtp.legs import AUDIO, PEER, Bench, key, voice
+
+
+def test_a_bridge_passes_audio_and_keys() -> None:
+    """Gaps stay gaps, payload types are the other side's, laws are converted, numbers are ours."""
+    one = Bench(seed=1)
+    two = Bench(seed=2, law=Law.ALAW, payload_type=8, dtmf_payload_type=96)
+    bridge(one.leg, two.leg)
+    for n in (0, 1, 3, 2):
+        one.hear(voice(n, mark=0x2A))
+    one.hear(key("5", 4, 640))
+    packets = two.packets
+    first = packets[0].sequence
+    assert [(each.sequence - first) & 0xFFFF for each in packets] == [0, 1, 3, 2, 4]
+    assert [(each.timestamp - packets[0].timestamp) & 0xFFFFFFFF for each in packets] == [
+        0, 160, 480, 320, 640
+    ]  # fmt: skip
+    assert [each.payload_type for each in packets] == [8, 8, 8, 8, 96]
+    assert packets[0].payload == (b"\x2a" * 160).translate(ULAW_TO_ALAW)
+    assert dtmf.parse(packets[4].payload).event == 5
+    assert packets[0].is_marked and packets[0].ssrc != 9
+    assert one.events == [MediaStarted(PEER), DigitReceived("5")]
+
+
+def test_going_over_to_a_bridge_and_back() -> None:
+    """Numbers never repeat, timestamps never run back, whoever speaks: clip, peer, silence."""
+    one, two = Bench(seed=1), Bench(seed=2)
+    two.leg.play(Clip(AUDIO[:800]))
+    two.run(5)
+    bridge(one.leg, two.leg)
+    for n in range(20):
+        one.hear(voice(n))
+        one.run(1)
+        two.run(1)
+    two.leg.play(Clip(AUDIO[:800]))
+    for n in range(20, 40):
+        one.hear(voice(n))
+        one.run(1)
+        two.run(1)
+    unbridge(one.leg)
+    two.run(10)
+    packets = two.packets
+    assert [each.sequence for each in packets] == [
+        (packets[0].sequence + n) & 0xFFFF for n in range(len(packets))
+    ]
+    steps = [
+        (b.timestamp - a.timestamp) & 0xFFFFFFFF for a, b in zip(packets, packets[1:], strict=False)
+    ]
+    assert all(160 <= each <= 800 for each in steps)
+    assert AUDIO[:160] in [each.payload for each in packets[5:]]
+    assert one.leg.bridged is None and two.leg.bridged is None
+
+
+def test_a_second_bridge_has_its_own_numbers() -> None:
+    """Another far end after a transfer: no jump, no repeat."""
+    one, two, three = Bench(seed=1), Bench(seed=2), Bench(seed=3)
+    bridge(one.leg, two.leg)
+    with pytest.raises(LocalProtocolError):
+        bridge(one.leg, three.leg)
+    for n in range(5):
+        one.hear(voice(n))
+        two.run(1)
+    unbridge(one.leg)
+    bridge(three.leg, two.leg)
+    for n in range(40_000, 40_005):
+        three.hear(voice(n))
+        two.run(1)
+    packets = two.packets
+    assert [each.sequence for each in packets] == [
+        (packets[0].sequence + n) & 0xFFFF for n in range(10)
+    ]
+
+
+STEPS = st.tuples(st.integers(0, 60), st.sampled_from(["relay", "turn", "play", "skip"]))
+
+
+@given(st.lists(STEPS, max_size=60))
+def test_numbers_never_repeat(steps: list[tuple[int, str]]) -> None:
+    """Any mixture of relayed packets, turns and clips: no number is used for two packets of ours,
+    save what the peer itself sent twice."""
+    one, two = Bench(seed=1), Bench(seed=2)
+    bridge(one.leg, two.leg)
+    for n, what in steps:
+        if what == "relay":
+            one.hear(voice(n))
+        elif what == "play":
+            two.leg.play(Clip(AUDIO[: n * 10]))
+        two.run(1)
+        if what == "skip":
+            two.tick += n * 4
+    numbers = [each.sequence for each in two.packets]
+    assert len(set(numbers)) == len(numbers)
