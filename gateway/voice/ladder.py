@@ -36,7 +36,7 @@ _MEDIA: Final = re.compile(rb"(?:^|\n)m=audio ([0-9]+) ([A-Z/]+) ([0-9 ]+)")
 _PLACE: Final = re.compile(rb"(?:^|\n)c=IN IP[46] ([0-9A-Fa-f:.]{1,45})")
 _WAY: Final = re.compile(rb"(?:^|\n)a=(sendonly|recvonly|inactive)")
 _CODECS: Final = {b"0": "PCMU", b"8": "PCMA"}
-_DIGITS: Final = re.compile(r"\+?[0-9]{5,}")
+_PHONE: Final = re.compile(r"\+?[0-9](?:[-() ]{0,2}[0-9]){6,}")
 _UNTOLD: Final = frozenset({b"OPTIONS", b"REGISTER"})
 
 
@@ -132,7 +132,7 @@ def _label(data: bytes, method: bytes) -> str:
         return _plain(start.partition(" ")[0])[:20]
     _, _, status = start.partition(" ")
     name = method.decode("ascii")
-    words = masked(_plain(status))
+    words = masked(status)
     return words[:32] if name == "INVITE" else f"{words[:26]} ({name})"
 
 
@@ -142,7 +142,7 @@ def _notes(data: bytes) -> str:
     words += [word for word, pattern in _NOTED if pattern.search(head)]
     for name, pattern in _SHOWN:
         if (found := pattern.search(head)) is not None:
-            words.append(f"{name}: {masked(_plain(found.group(1).decode('utf-8', 'replace')))}")
+            words.append(f"{name}: {masked(found.group(1).decode('utf-8', 'replace'))}")
     return ", ".join(words)
 
 
@@ -160,8 +160,9 @@ def _media(body: bytes) -> str:
 
 
 def masked(text: str) -> str:
-    """With every number of five digits or more as logs have it."""
-    return _DIGITS.sub(lambda found: mask(found.group()), text)
+    """With everything that may be a phone number as logs have it, and nothing that does not print:
+    addresses and ports are short enough to stay."""
+    return _PHONE.sub(lambda found: mask(found.group()), _plain(text))
 
 
 def _plain(text: str) -> str:

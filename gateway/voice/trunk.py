@@ -19,7 +19,7 @@ from gateway.voice.calls import TrunkCall
 from gateway.voice.dns import DnsError, Resolver
 from gateway.voice.enrolment import SERVER_TROUBLE, Enrolment, hop_of
 from gateway.voice.identity import Caller, Identities, read_number
-from gateway.voice.ladder import Ladders
+from gateway.voice.ladder import Ladders, masked
 from gateway.voice.servers import Servers, networks_of
 from gateway.voice.tls import TrunkTls
 from protocols.audio.g711 import Law
@@ -263,8 +263,11 @@ class Trunk:
             self.looked.set()
             now = self.endpoint.now
             if self.servers.all and not self.is_stopped:
-                self._enrolment.begin(now)
-                self._ask(now)
+                try:
+                    self._enrolment.begin(now)
+                    self._ask(now)
+                except LocalProtocolError as fault:
+                    self._fault(str(fault))
                 self._keep_open(now)
                 self.endpoint.flush()
             self._wake.clear()
@@ -469,8 +472,8 @@ class Trunk:
         }
 
     def _fault(self, words: str) -> None:
-        """Note an error once, however often it comes in a row."""
-        at = self._common.wall()
+        """Note an error once, however often it comes in a row. Part of it is the peer's words."""
+        at, words = self._common.wall(), masked(words)
         if self._errors and self._errors[-1][1] == words:
             self._errors[-1] = (at, words)
             return

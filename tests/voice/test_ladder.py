@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.voice.ladder import CHARS_MAX, MESSAGES_MAX, Ladders
+from gateway.voice.ladder import CHARS_MAX, MESSAGES_MAX, Ladders, masked
 from protocols.sip.flow import Hop, Transport
 
 HOP = Hop(Transport.UDP, "192.0.2.1", 5060)
@@ -102,3 +103,19 @@ def test_nothing_that_a_peer_sends_raises_or_prints_controls(data: bytes, is_sen
     ladders.note(is_sent, INVITE.replace(b"INVITE sip:+12125550123", data, 1), HOP, 0.0)
     ladders.note(is_sent, b"SIP/2.0 " + data + INVITE[INVITE.index(b"\r\n") :], HOP, 0.0)
     assert all(line.isprintable() for line in ladders.lines(9))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("486 Busy Here", "486 Busy Here"),
+        ("192.0.2.1:45734 does not answer", "192.0.2.1:45734 does not answer"),
+        ("404 +12125550123 is unknown", "404 +1212***23 is unknown"),
+        ("call (212) 555-0123", "call (212) ***23"),
+        ("5551234", "***"),
+        ("a\r\nb", "a??b"),
+    ],
+)
+def test_phone_numbers_in_words_of_a_peer_are_masked(text: str, shown: str) -> None:
+    """They go to logs and to the store."""
+    assert masked(text) == shown
