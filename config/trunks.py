@@ -64,6 +64,7 @@ class TrunkSettings(Section, frozen=True):
     session_expires_s: Annotated[int, Meta(ge=0, le=86_400)] = 1_800
     reliable_provisional: bool = True
     behind_nat: bool = False
+    tcp_for_large: bool = True
     tls_ca: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None

@@ -39,6 +39,14 @@ class Health:
     """When a question went out that is not answered yet."""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question to a server whether it lives, under way."""
+
+    target: Target
+    at: float
+
+
 class Servers:
     """Finds a trunk's servers and keeps their order."""
 

@@ -20,7 +20,7 @@ from gateway.voice.dns import DnsError, Resolver
 from gateway.voice.enrolment import SERVER_TROUBLE, Enrolment, hop_of
 from gateway.voice.identity import Caller, Identities, read_number
 from gateway.voice.ladder import Ladders, masked
-from gateway.voice.servers import Servers, networks_of
+from gateway.voice.servers import Asked, Servers, networks_of
 from gateway.voice.tls import TrunkTls
 from protocols.audio.g711 import Law
 from protocols.errors import LocalProtocolError
@@ -70,14 +70,6 @@ class Common:
     """Where we listen."""
     port: int
     tls_port: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """An OPTIONS under way."""
-
-    target: Target
-    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +137,7 @@ class Trunk:
             tls=TrunkTls(settings).context,
             server_name=settings.tls_server_name or settings.proxy or settings.host,
             ping_s=settings.keepalive_s,
+            is_tcp_for_large=settings.tcp_for_large,
             on_message=self._note,
         )
         self._enrolment = Enrolment(
@@ -350,7 +343,7 @@ class Trunk:
                 from_=self.identities.own(),
                 hop=hop_of(target),
                 now=now,
-                context=_Asked(target, now),
+                context=Asked(target, now),
             )
 
     def _keep_open(self, now: float) -> None:
@@ -433,7 +426,7 @@ class Trunk:
 
     def _on_replied(self, event: sip_events.Replied) -> None:
         asked = event.context
-        if not isinstance(asked, _Asked):
+        if not isinstance(asked, Asked):
             return
         target = asked.target
         now = self.endpoint.now

@@ -53,17 +53,20 @@ class Endpoint:
         tls: Callable[[], object] | None = None,
         server_name: str = "",
         ping_s: float = 0.0,
+        is_tcp_for_large: bool = True,
         on_message: Callable[[bool, bytes, Hop], None] | None = None,
     ) -> None:
         """`mark` is that of the agent's MarkedRandomness, `user` the user of its Contact. `tls`
         makes the context of a connection, or raises OSError; certificates of servers have to be
-        for `server_name`."""
+        for `server_name`. `is_tcp_for_large`: whether requests
+        that are too large for a datagram go by TCP (RFC 3261 section 18.1.1)."""
         self.agent = agent
         self.mark = mark
         self.user = user
         self.tls = tls
         self.server_name = server_name
         self.ping_s = ping_s
+        self.is_tcp_for_large = is_tcp_for_large
         self.on_events = on_events
         self.on_message = on_message
         self.misdirected = 0

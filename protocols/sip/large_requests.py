@@ -8,7 +8,7 @@ from typing import Final
 
 LARGE_BYTES: Final = 1_300
 """Over this a request must not go by UDP where the path's MTU is not known."""
-REFUSED_S: Final = 600.0
+REFUSED_S: Final = 86_400.0
 """How long a peer that takes no TCP gets its large requests by UDP."""
 _REMEMBERED: Final = 1_024
 _BRANCH: Final = re.compile(rb"\r\n(?:via|v)[ \t]*+:[^\r\n]*;branch=([^;,\s]+)", re.I)

@@ -95,7 +95,7 @@ def locate(
     knows, and the first of all where SRV knows none (RFC 3263 sections 4.1 and 4.2).
     """
     host = host.strip("[]")
-    if _is_address(host):
+    if is_address(host):
         transport = transports[0]
         return (Target(transport, host, port or transport.default_port),)
     if port:
@@ -173,7 +173,7 @@ def _addresses(
     name: str, port: int, transport: Transport, families: Sequence[RecordType]
 ) -> Generator[Question, Sequence[Record], list[Target]]:
     name = name.rstrip(".")
-    if _is_address(name):
+    if is_address(name):
         return [Target(transport, name, port)]
     found: list[Target] = []
     for family in families:
@@ -181,12 +181,13 @@ def _addresses(
         found += [
             Target(transport, record, port, name)
             for record in records
-            if isinstance(record, str) and _is_address(record)
+            if isinstance(record, str) and is_address(record)
         ]
     return found
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether a host is an address, IPv6 without brackets."""
     try:
         ip_address(text)
     except ValueError:

@@ -24,7 +24,7 @@ from protocols.sip.framing import PING, PONG, KeepAlive, StreamFramer
 from protocols.sip.keepalive import Care, KeepAliver, Patience
 from protocols.sip.large_requests import LargeRequests, over_tcp
 from protocols.sip.limits import DEFAULT_LIMITS, Limits
-from protocols.sip.resolving import Target
+from protocols.sip.resolving import Target, is_address
 from protocols.sip.sharing import choose
 from protocols.sip.token_bucket import SourceBuckets
 
@@ -47,6 +47,8 @@ class TransportLimits:
     handshakes: int = 32
     handshake_s: float = 5.0
     connect_s: float = 4.0
+    large_connect_s: float = 1.0
+    """For requests that go by TCP only for their size."""
     patience: Patience = Patience()
     buffer_bytes: int = 262_144
     """Unsent bytes of one connection: a peer that reads so slowly is given up."""
@@ -357,7 +359,7 @@ class SipTransport:
         host = hop.host.strip("[]")
         if self.allowed.allows(endpoint, host):
             self._send_to(endpoint, out, host, hop.port or hop.transport.default_port)
-        elif _is_name(host) and endpoint.waiting < self.limits.waiting:
+        elif not is_address(host) and endpoint.waiting < self.limits.waiting:
             endpoint.waiting += 1
             self._spawn(self._look_up(endpoint, out))
         else:
@@ -388,7 +390,9 @@ class SipTransport:
     def _send_to(self, endpoint: Endpoint, out: Outgoing, host: str, port: int) -> None:
         if out.hop.transport is not Transport.UDP:
             self._send_stream((endpoint, out.hop.transport, host, port), out, out.data)
-        elif self._large.belongs_on_tcp(out.data, (host, port), self.loop.time()):
+        elif endpoint.is_tcp_for_large and self._large.belongs_on_tcp(
+            out.data, (host, port), self.loop.time()
+        ):
             self._send_stream((endpoint, Transport.TCP, host, port), out, over_tcp(out.data))
         else:
             self._send_datagram(endpoint, out, host, port)
@@ -418,7 +422,7 @@ class SipTransport:
         endpoint, kind, host, port = key
         stream: _Stream | None = None
         try:
-            stream = await self._connect(endpoint, kind, host, port)
+            stream = await self._connect(*key, self._patience(key))
             self._by_key[key] = stream
         except OSError as error:
             endpoint.fault = f"{kind.value} to {host}:{port}: {_words(error)}"
@@ -433,8 +437,13 @@ class SipTransport:
             else:
                 endpoint.failed(out.hop)
 
+    def _patience(self, key: _Key) -> float:
+        """A call that could go by UDP does not wait long for a server that drops TCP."""
+        is_large = all(out.hop.transport is Transport.UDP for out, _ in self._opening[key])
+        return self.limits.large_connect_s if is_large else self.limits.connect_s
+
     async def _connect(
-        self, endpoint: Endpoint, kind: Transport, host: str, port: int
+        self, endpoint: Endpoint, kind: Transport, host: str, port: int, wait_s: float
     ) -> _Stream:
         context = None
         if kind is Transport.TLS:
@@ -443,7 +452,7 @@ class SipTransport:
             context = cast("ssl_module.SSLContext", endpoint.tls())
         own = self._local_host
         local = (own, 0) if own and not _is_any(own) and (":" in own) == (":" in host) else None
-        async with asyncio.timeout(self.limits.connect_s):
+        async with asyncio.timeout(wait_s):
             _, stream = await self.loop.create_connection(
                 partial(_Stream, self, kind, endpoint),
                 host,
@@ -484,10 +493,6 @@ def _words(error: OSError) -> str:
     if isinstance(error, ssl_module.SSLCertVerificationError):
         return f"the certificate is not trusted: {error.verify_message}"
     return error.strerror or str(error) or "no answer"
-
-
-def _is_name(host: str) -> bool:
-    return ":" not in host and not host.rpartition(".")[2].isdigit()
 
 
 def _is_any(host: str) -> bool:

@@ -399,8 +399,10 @@ async def test_a_request_over_1300_octets_goes_by_tcp() -> None:
         assert received() == [(b"INVITE", Transport.TCP), (b"ACK", Transport.TCP)]
 
 
-async def test_a_peer_without_tcp_gets_large_requests_by_udp() -> None:
+@pytest.mark.parametrize("is_tcp_tried", [True, False], ids=["tried", "not wanted"])
+async def test_a_peer_without_tcp_gets_large_requests_by_udp(is_tcp_tried: bool) -> None:
     async with far_end(lambda heard: [heard.reply("486 Busy Here")]) as there, place() as here:
+        here.endpoint.is_tcp_for_large = is_tcp_tried
         here.agent.invite(
             Uri.sip("them", HOST, there.port),
             from_=NameAddr(Uri.sip("us", HOST)),
@@ -411,3 +413,4 @@ async def test_a_peer_without_tcp_gets_large_requests_by_udp() -> None:
         here.endpoint.flush()
         assert (await here.wait_for(Rejected)).code == 486
         assert "/UDP" in there.of("INVITE")[0].header("Via")
+        assert bool(here.endpoint.fault) is is_tcp_tried
