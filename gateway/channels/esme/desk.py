@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -39,6 +41,21 @@ from protocols.smpp import status as s
 from protocols.sms.reassembly import Part
 
 _BURST_S: Final = 1.0
+_SLICE: Final = 20
+"""Recipients of a submit_multi that are judged in one turn of the loop: others are not to wait for
+thousands, which one read may bring.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    """A submit_multi whose recipients are to be judged."""
+
+    esme: Esme
+    shop: Shop
+    message: SubmitMulti
+    text: str
+    answer: SomeAnswer
 
 
 @dataclass(slots=True)
@@ -78,6 +95,16 @@ class Desk:
         self._share_of = share_of
         self._clock = clock
         self._buckets: dict[int, _Bucket] = {}
+        self._lists: deque[_List] = deque()
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Judge the recipients of submissions that have several, for ever."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._lists:
+                await self._judge(self._lists.popleft())
 
     def take(self, esme: Esme, message: Message, answer: SomeAnswer) -> None:
         """Take a submit_sm, data_sm or submit_multi."""
@@ -140,14 +167,21 @@ class Desk:
         if part.group is not None:
             # Parts of several texts at once would each need an answer of their own.
             raise Refused(s.ESME_RINVESMCLASS)
+        self._lists.append(_List(esme, shop, message, text_of(part), answer))
+        self._wake.set()
+
+    async def _judge(self, one: _List) -> None:
+        esme, shop, message = one.esme, one.shop, one.message
         drafts: list[tuple[DestAddress, Draft]] = []
-        shares = _Shares(answer)
-        for dest in message.dests:
+        shares = _Shares(one.answer)
+        for number, dest in enumerate(message.dests, 1):
+            if not number % _SLICE:
+                await asyncio.sleep(0)
             if not isinstance(dest, DestAddress):
                 shares.refuse(DestAddress(0, 0, dest.name), s.ESME_RINVDLNAME)
                 continue
             try:
-                drafts.append((dest, self._draft(esme, shop, message, text_of(part), dest)))
+                drafts.append((dest, self._draft(esme, shop, message, one.text, dest)))
             except Refused as refused:
                 shares.refuse(dest, refused.status)
         shares.left = len(drafts)

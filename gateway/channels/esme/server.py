@@ -182,6 +182,7 @@ class SmppServer:
         return [
             ("esme accounts", self.accounts.run),
             ("esme passwords", self.checks.run),
+            ("esme recipients", self._desk.run),
             ("esme submissions", self._submissions.run),
             ("esme long texts", self._long_texts.run),
             ("esme outbox", self._outbox.run),

@@ -354,3 +354,21 @@ async def test_an_esme_that_asks_too_much_is_in_nobodys_way(
         goes_on.set()
         assert (await asked).status == s.ESME_ROK
         assert {each.status for each in (await esme.answered(90))[70:]} == {s.ESME_RINVMSGID}
+
+
+async def test_many_recipients_of_one_are_in_nobodys_way(stage: EsmeStage) -> None:
+    """Who submits one text behind thousands of another does not wait for the last of them."""
+    await stage.account("rival", shop="other")
+    dests: list[DestAddress | DistributionList] = [
+        DestAddress(1, 1, f"+1212555{2_000 + n}") for n in range(250)
+    ]
+    message = SubmitMulti(source=SHOP, source_ton=1, dests=dests, payload=TEXT.encode())
+    async with stage.esme() as esme, stage.esme("rival") as rival:
+        now = asyncio.get_running_loop().time()
+        for _ in range(20):
+            esme.connection.session.request(message, now)
+        esme.connection.flush()
+        await esme.answered(1)
+        assert (await ask(rival, submission(source=OTHER))).status == s.ESME_ROK
+        assert len(esme.answers) < 20
+        assert {answer.status for answer in await esme.answered(20)} == {s.ESME_ROK}
