@@ -32,7 +32,7 @@ from tests.interop.sip.wire import Wire
 HOST = "127.0.0.1"
 CALLER = NameAddr.parse("<sip:+12125550100@gateway.example.com>")
 NETWORKS = (ip_network("127.0.0.0/8"),)
-DEADLINE_S = 20.0
+DEADLINE_S = 10.0
 """After this long a test gives up waiting; nothing is measured by it."""
 _LONG_S = 3_600.0
 

@@ -18,7 +18,7 @@ from tests.interop.sip.ports import udp_port
 from tests.interop.sip.sipp import Said
 
 HOST = "127.0.0.1"
-DEADLINE_S = 20.0
+DEADLINE_S = 10.0
 _NUMBERS = count(1)
 _MODULES = ("g711", "aubridge", "aufile", "sndfile", "srtp", "uuid", "cons")
 _APPLICATIONS = ("account", "menu", "ctrl_tcp")

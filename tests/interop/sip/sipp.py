@@ -61,7 +61,8 @@ def answer(
     else:
         tag = f";tag={TAG}" if is_new else ""
         fields = ["[last_Via:]", "[last_From:]", f"[last_To:]{tag}", "[last_Call-ID:]"]
-        fields += ["[last_CSeq:]", "[last_Record-Route:]"]
+        fields.append("[last_CSeq:]")
+    fields.append("[last_Record-Route:]")
     retrans = ' retrans="200"' if is_repeated else ""
     line = f"SIP/2.0 {code} Said by SIPp"
     return f"<send{retrans}>{message(line, [*fields, CONTACT, *headers], body)}</send>"
@@ -78,10 +79,11 @@ def recv(what: str | int, *actions: str, **attributes: str | bool) -> str:
     return f"<recv {text}>{inside}</recv>"
 
 
-def keep(header: str, variable: str, pattern: str = ".*") -> str:
+def keep(header: str, variable: str, pattern: str = ".*", occurrence: int = 1) -> str:
     """An action that keeps (part of) a header."""
     return (
         f'<ereg regexp="{escape(pattern)}" search_in="hdr" header="{header}:" '
+        f'occurrence="{occurrence}" '
         f'check_it="true" assign_to="{variable}"/>'
     )
 
@@ -266,7 +268,8 @@ async def sipp(
     """SIPp, listening, or calling `target`. `contact_port`: where it says that it is."""
     stem = folder / f"sipp-{next(_NUMBERS)}"
     # SIPp refuses a variable that is set and never used, unless it is told so.
-    unused = '<Reference variables="1,2,3,4,5"/>' if INVITED in steps else ""
+    named = sorted(set(re.findall(r'assign_to="(\d)"', "".join(steps))))
+    unused = f'<Reference variables="{",".join(named)}"/>' if named else ""
     scenario = f'<scenario name="interop">{"".join(steps)}{unused}</scenario>'
     file = stem.with_suffix(".xml")
     file.write_text('<?xml version="1.0" encoding="ISO-8859-1" ?>\n' + scenario)
