@@ -18,6 +18,7 @@ from gateway.voice.calls import TrunkCall
 from gateway.voice.dns import Resolver
 from gateway.voice.tls import TlsFault, server_context
 from gateway.voice.trunk import Common, Trunk
+from protocols.rtp.incoming import LegLimits
 from protocols.rtp.ports import PortPool
 from protocols.rtp.transport import MediaEngine
 from protocols.sip.flow import Hop
@@ -108,7 +109,10 @@ class TrunkSet:
         self._exits.push_async_callback(transport.close)
         await self._listen(host, port)
         self.media = MediaEngine(
-            host, PortPool(voice.rtp_port_first, voice.rtp_port_last), on_error=_on_error
+            host,
+            PortPool(voice.rtp_port_first, voice.rtp_port_last),
+            limits=LegLimits(silent_s=self._silent_s()),
+            on_error=_on_error,
         )
         self._exits.callback(self.media.close)
         common = Common(
@@ -126,6 +130,11 @@ class TrunkSet:
             self._trunks[settings.name] = Trunk(
                 settings, common, mark=f"g{index}", on_incoming=self._take
             )
+
+    def _silent_s(self) -> float:
+        """When silence on a line is first told: not after a trunk would end the call for it."""
+        limits = [each.media_lost_s for each in self._settings.trunks if each.media_lost_s]
+        return min([*limits, LegLimits().silent_s])
 
     async def _listen(self, host: str, port: int) -> None:
         voice = self._settings.voice

@@ -184,6 +184,21 @@ async def test_a_call_does_not_last_longer_than_it_may() -> None:
         assert "longest time" in end.problem
 
 
+async def test_a_line_that_has_gone_silent_is_given_up() -> None:
+    """Whoever was at the other end is gone without a word: killed, or cut off."""
+    answering = Answering()
+    async with (
+        running(settings(1, media_lost_s=0.3, **QUIET), on_incoming=answering) as there,
+        running(settings(there.port, **QUIET)) as here,
+    ):
+        call = only(here).call(PHONE)
+        await answering.told(MediaStarted)
+        call.leg.fills_silence = False
+        end = await answering.told(CallEnd)
+        assert (end.cause, end.problem) == (EndCause.LOCAL, "no sound came for long")
+        assert (await call.wait_ended()).cause is EndCause.REMOTE
+
+
 async def test_sound_outside_of_the_media_networks_ends_the_call() -> None:
     """Where the answer wants our packets there may be somebody who never asked for them."""
     answering = Answering()
