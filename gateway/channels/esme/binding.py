@@ -36,6 +36,7 @@ from protocols.smpp import (
 from protocols.smpp import commands as c
 from protocols.smpp import status as s
 from protocols.smpp.connection import SmppConnection
+from protocols.smpp.states import BOUND_STATE
 
 log = logging.getLogger(__name__)
 
@@ -130,8 +131,9 @@ class Admission:
         self._tasks: set[asyncio.Task[None]] = set()
         self._checking: dict[SmppConnection, asyncio.Task[None]] = {}
         self._standing: dict[int, set[SmppConnection]] = {}
-        self._held: set[tuple[int, int]] = set()
-        """Accounts and indexes of the places taken."""
+        self._held: dict[SmppConnection, tuple[int, int]] = {}
+        """Account and index of the place of each; of two with the same one, the first has lost it.
+        """
         self._to_give: list[tuple[int, int]] = []
         self._is_doubtful = False
         """Whether a place may have been taken without our knowing."""
@@ -170,9 +172,30 @@ class Admission:
             await self._connection.fetch(load("esmes")["give_bind"], *place, node.id, node.epoch)
             self._to_give.pop(0)
         if self._is_doubtful:
-            held = [esme for esme, _ in self._held], [index for _, index in self._held]
+            places = self._held.values()
+            held = [esme for esme, _ in places], [index for _, index in places]
             await self._connection.fetch(load("esmes")["forget_binds"], node.id, node.epoch, *held)
             self._is_doubtful = False
+
+    async def verify(self) -> None:
+        """Have binds made anew whose places are lost: others thought this node dead while it slept
+        or could not reach the store. Raises StoreDown."""
+        node = self._node
+        async with self._placing:
+            sql = load("esmes")["held_binds"]
+            rows = await self._connection.fetch(sql, node.id, node.epoch)
+            there = {(row["esme"], row["index"]) for row in rows}
+            having = {place: connection for connection, place in self._held.items()}
+            lost = [
+                connection
+                for connection, place in self._held.items()
+                if place not in there or having[place] is not connection
+            ]
+        for connection in lost:
+            log.warning("a bind from %s has lost its place: it is ended", connection.peer_host)
+            if connection.session.state in BOUND_STATE.values():
+                connection.session.unbind(self._clock())
+                connection.flush()
 
     async def stop(self) -> None:
         """Judge nothing more."""
@@ -215,10 +238,11 @@ class Admission:
             raise _Denied(s.ESME_RBINDFAIL, "too many passwords wait to be checked")
         esme = self._accounts.named(request.system_id) if is_right else None
         if esme is None:
+            who = ascii(request.system_id)
             ban_s = self._guard.failed(host, self._clock())
             if ban_s:
                 log.warning("%s is banned for %.0f s: too many wrong passwords", host, ban_s)
-            raise _Denied(s.ESME_RINVPASWD, "no account, or wrong password or address")
+            raise _Denied(s.ESME_RINVPASWD, f"no account {who}, or wrong password or address")
         self._guard.succeeded(host)
         return esme
 
@@ -228,7 +252,7 @@ class Admission:
         """Take a place of the account, and hand the session to whoever it is for."""
         kind = request.kind
         link = self._link(esme, kind)
-        index = await self._take(esme, kind, connection.peer)
+        index = await self._take(esme, kind, connection)
         if index is None:
             raise _Denied(s.ESME_RALYBND, f"{esme.system_id} has all its binds")
         release = self._releaser(esme.id, index, connection)
@@ -274,19 +298,19 @@ class Admission:
             raise _Denied(status, f"link {esme.link} takes no {kind.name.lower()} now: {words}")
         return link
 
-    async def _take(self, esme: Esme, kind: BindKind, address: str) -> int | None:
+    async def _take(self, esme: Esme, kind: BindKind, connection: SmppConnection) -> int | None:
         """A free bind of the account, counted over all nodes. Raises StoreDown."""
         node = self._node
         if not node.may_write():
             raise StoreDown("the node's lease was not renewed")
 
-        async def work(connection: asyncpg.Connection) -> int | None:
+        async def work(store: asyncpg.Connection) -> int | None:
             sql = load("esmes")
-            await connection.execute(sql["unsynced"])
-            await connection.execute(sql["lock"], [esme.id])
-            await connection.execute(sql["drop_dead_binds"], esme.id)
-            index: int | None = await connection.fetchval(
-                sql["take_bind"], esme.id, node.id, node.epoch, kind, address
+            await store.execute(sql["unsynced"])
+            await store.execute(sql["lock"], [esme.id])
+            await store.execute(sql["drop_dead_binds"], esme.id)
+            index: int | None = await store.fetchval(
+                sql["take_bind"], esme.id, node.id, node.epoch, kind, connection.peer
             )
             return index
 
@@ -296,7 +320,7 @@ class Admission:
             index = await self._connection.transact(work)
             self._is_doubtful = False
             if index is not None:
-                self._held.add((esme.id, index))
+                self._held[connection] = esme.id, index
         return index
 
     def _releaser(self, esme: int, index: int, connection: SmppConnection) -> Callable[[], None]:
@@ -313,8 +337,9 @@ class Admission:
                 standing.discard(connection)
                 if not standing:
                     del self._standing[esme]
-            self._held.discard((esme, index))
-            self._to_give.append((esme, index))
+            self._held.pop(connection, None)
+            if (esme, index) not in self._held.values():
+                self._to_give.append((esme, index))
             self._on_changed()
             task = asyncio.get_running_loop().create_task(self._give())
             self._tasks.add(task)

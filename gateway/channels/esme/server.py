@@ -241,6 +241,7 @@ class SmppServer:
             self._copies.prune(self._clock())
             try:
                 await self._admission.settle()
+                await self._admission.verify()
                 await self._long_texts.sweep()
                 await self._outbox.sweep()
             except (StoreDown, asyncpg.PostgresError) as error:

@@ -73,6 +73,9 @@ DELETE FROM esme_bind WHERE esme = $1 AND index = $2 AND node = $3 AND epoch = $
 -- name: leave_binds
 DELETE FROM esme_bind WHERE node = $1 AND epoch = $2
 
+-- name: held_binds
+SELECT esme, index FROM esme_bind WHERE node = $1 AND epoch = $2
+
 -- name: forget_binds
 -- Binds of this process that it knows nothing of: the answer to the commit that made them was lost.
 DELETE FROM esme_bind b WHERE b.node = $1 AND b.epoch = $2

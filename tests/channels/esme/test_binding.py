@@ -278,3 +278,16 @@ async def test_a_rate_is_shared_by_the_nodes_that_have_the_binds(stage: EsmeStag
             await eventually(lambda: shares.of(esme.id) == 1.0)
     finally:
         await first.stop()
+
+
+async def test_a_bind_whose_place_is_lost_is_made_anew(stage: EsmeStage) -> None:
+    """Another node thought this one dead: it would be counted nowhere, and get no receipts."""
+    assert stage.gateway.smpp is not None
+    admission = stage.gateway.smpp._admission
+    async with stage.esme() as lost:
+        await stage.store.fetch("DELETE FROM esme_bind")
+        async with stage.esme() as kept:
+            await admission.verify()
+            assert "unbound" in (await lost.ended()).reason
+            assert (await kept.send("+12125550105")).status == s.ESME_ROK
+            assert kept.ending is None
