@@ -131,19 +131,16 @@ class WorkerPool:
 
     async def _take(self) -> _Worker:
         """A worker that lives, a new one if there is none."""
-        if self._is_closed:
-            raise EngineError(f"{self._kind} is shut down")
+        self._require_open()
         while self._idle:
             worker = self._idle.pop()
             if worker.is_alive:
                 return worker
             await self._drop(worker)
         worker = await _Worker.start(self._kind, self._command)
-        if self._is_closed:  # meanwhile: nobody else would end it
-            await worker.end()
-            raise EngineError(f"{self._kind} is shut down")
         self._all.add(worker)
         try:
+            self._require_open()  # who closed it meanwhile did not see this worker
             async with asyncio.timeout(START_TIMEOUT_S):
                 head, _ = await worker.next_frame()
         except BaseException as error:
@@ -155,6 +152,10 @@ class WorkerPool:
             await self._drop(worker)
             raise EngineError(str(head["error"]))
         return worker
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise EngineError(f"{self._kind} is shut down")
 
     async def _drop(self, worker: _Worker) -> None:
         self._all.discard(worker)

@@ -12,9 +12,11 @@ _TIME = (
     r"(?: ?(?P<ap{0}>" + _HALF + r"| ?h(?:rs?)?(?!\w)))?"
 )
 _DATE_CONTEXT = 24
+_DATE_ENDS = "(?<=/[0-9])|(?<=/[0-9]{2})|(?<=/[0-9]{4})"
+_DAY_ENDS = "(?<=[0-9/][0-9])(?! ?- ?(?:1/2|[13]/4|[1357]/8))"
 _FRACTION_AFTER = re.compile(
     r" ?(?:\"|inch|inches|in\b|yard|yd|off\b|of\b|hour|hr|day|price|size|cup|mile|pound|lb|foot"
-    r"|ft\b"
+    r"|ft\b|sleeve|length|carat|ct\b|cut\b|cup|manga|manche"
     r"|pulgada|yarda|hora|de\b|pouce|heure|prix)",
     re.IGNORECASE,
 )
@@ -72,6 +74,8 @@ def date_rules(g: Grammar) -> list[Rule]:
     """`2026-04-18`, `07/15`, `3/9/26`, `June 3-5, 2026`, `14 June`."""
     names = tuple(dict.fromkeys(g.months.values()))
     months = "|".join(sorted(g.months, key=len, reverse=True))
+    counted = "|".join({*g.digits, *(g.cardinal(n).split()[0] for n in range(25))})
+    hours = re.compile(rf" (?:[0-9]|(?:{counted})\b)")
 
     def year(text: str | None) -> str:
         if not text:
@@ -89,7 +93,8 @@ def date_rules(g: Grammar) -> list[Rule]:
             month, day = day, month
         if not (1 <= month <= 12 and 1 <= day <= 31) or _is_fraction(g, match):
             return match[0]
-        return g.date(names[month - 1], day, year(match["y"]))
+        said = g.date(names[month - 1], day, year(match["y"]))
+        return said + ("," if match["y"] and hours.match(match.string, match.end()) else "")
 
     def named(match: Match) -> str:
         word = match["month"]
@@ -99,8 +104,7 @@ def date_rules(g: Grammar) -> list[Rule]:
         if match["to"]:
             said += f" {g.speech['to']} {g.ordinal(int(match['to']))}"
         said += f", {year(match['y'])}" if match["y"] else ""
-        rest = match.string[match.end() : match.end() + 2]
-        return said + ("," if rest[:1] == " " and rest[1:].isdigit() else "")
+        return said + ("," if hours.match(match.string, match.end()) else "")
 
     def day_first(match: Match) -> str:
         month = g.months[match["month"].lower()]
@@ -109,7 +113,11 @@ def date_rules(g: Grammar) -> list[Rule]:
         return g.date(month, int(match["d"]), year(match["y"]))
 
     rules = [
-        rule("/", r"(?<=[0-9/][0-9]) ?- ?(?=[0-9]{1,2}/[0-9])", f" {g.speech['to']} "),
+        rule(
+            "/",
+            rf"(?:{_DATE_ENDS if g.is_month_first else _DAY_ENDS}) ?- ?(?=[0-9]{{1,2}}/[0-9])",
+            f" {g.speech['to']} ",
+        ),
         rule(
             "-",
             rf"\b({months})\b\.? ?- ?(?=(?:{months})\b)",
@@ -125,6 +133,11 @@ def date_rules(g: Grammar) -> list[Rule]:
         rule(
             "/",
             r"(?<![\w/.])(?P<a>[0-3]?[0-9])/(?P<b>[0-3]?[0-9])(?:/(?P<y>[0-9]{4}|[0-9]{2}))?(?![\w/])",
+            numeric,
+        ),
+        rule(
+            "-",
+            r"(?<![\w.,/#-])(?P<a>[0-3]?[0-9])-(?P<b>[0-3]?[0-9])-(?P<y>20[0-9]{2})(?![\w/-])",
             numeric,
         ),
     ]
@@ -163,7 +176,7 @@ def _is_fraction(g: Grammar, match: Match) -> bool:
     if match["y"] or bottom not in g.fractions or top >= bottom or match["a"][0] == "0":
         return False
     before = match.string[max(0, match.start() - _DATE_CONTEXT) : match.start()]
-    if re.search(r"(?:[0-9]|siz(?:e|es)|talla|taille) ?$", before, re.IGNORECASE):
+    if re.search(r"(?:[0-9]|siz(?:e|es)|talla|taille)[ -]?$", before, re.IGNORECASE):
         return True
     return (top, bottom) == (1, 2) or _FRACTION_AFTER.match(match.string, match.end()) is not None
 
@@ -171,6 +184,7 @@ def _is_fraction(g: Grammar, match: Match) -> bool:
 def weekday_rules(g: Grammar) -> list[Rule]:
     """`Mon-Fri` as a range, `Tue` as Tuesday; `Sat` and `Sun` only where a day is meant."""
     days = "|".join(sorted((d for d in g.weekdays), key=len, reverse=True))
+    months = "|".join(sorted(g.months, key=len, reverse=True))
 
     def span(match: Match) -> str:
         first, last = g.weekdays[match["a"].lower()], g.weekdays[match["b"].lower()]
@@ -179,24 +193,46 @@ def weekday_rules(g: Grammar) -> list[Rule]:
     def single(match: Match) -> str:
         word = match["a"]
         if word.islower() and (g.is_month_first or word in g.weekday_words) and not match["dot"]:
-            return match[0]
-        if word.lower() in g.weekday_words and not _is_day(match):
+            is_day = not g.is_month_first and _is_day_beside(match)
+            return g.weekdays[word] if is_day else match[0]
+        if word.lower() in g.weekday_words and not (match["dot"] or _is_day(match)):
             return match[0]
         return g.weekdays[word.lower()]
 
     return [
-        rule("-", rf"\b(?P<a>{days})\b\.? ?- ?(?P<b>{days})\b\.?", span, re.IGNORECASE),
         rule(
             "",
-            rf"\b(?P<a>{days})\b(?P<dot>\.(?=,| (?-i:[a-z0-9])))?(?!')",
+            rf"\b(?P<a>{days})\b\.?(?: ?- ?| {g.speech['to']} )(?P<b>{days})\b\.?",
+            span,
+            re.IGNORECASE,
+        ),
+        rule(
+            "",
+            rf"\b(?P<a>{days})\b(?P<dot>\.(?=,| (?:(?-i:[a-z0-9&@(/-])|(?:{months})\b)))?(?!')",
             single,
             re.IGNORECASE,
         ),
     ]
 
 
+_NOUNS = frozenset({"mar", "mer", "jeu"})
+_ARTICLE = re.compile(r"\b(?:les?|du|au|el|los|al|del)\s$", re.IGNORECASE)
+
+
+def _is_day_beside(match: Match) -> bool:
+    """Whether `sam 10h`, `le dim` mean a day: a number follows, or an article stands before."""
+    before = match.string[max(0, match.start() - 4) : match.start()]
+    follows = match.string[match.end() : match.end() + 2]
+    is_after_article = match["a"] not in _NOUNS and _ARTICLE.search(before) is not None
+    return (follows[:1] == " " and follows[1:].isdigit()) or is_after_article
+
+
 _SENTENCE_START = re.compile(r"(?:^|[.!?]) ?$")
-_DAY_AFTER = re.compile(r" ?[,&/)-]|\.| (?:and|or|at|from|by|until|[0-9]|noon)", re.IGNORECASE)
+_DAY_AFTER = re.compile(
+    r" ?[,&/)-]|\.| (?:and|or|at|from|by|until|[0-9]|noon"
+    r"|(?:jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec)\b)",
+    re.IGNORECASE,
+)
 
 
 def _is_day(match: Match) -> bool:

@@ -132,6 +132,7 @@ ENGLISH = Grammar(
         "gb": ("gigabyte", "gigabytes"),
         "mb": ("megabyte", "megabytes"),
         "k": ("thousand", "thousand"),
+        "pts": ("point", "points"),
     },
     fractions={
         2: ("half", "halves"),
@@ -143,7 +144,7 @@ ENGLISH = Grammar(
     },
     ordinal_ends={"st": "", "nd": "", "rd": "", "th": ""},
     id_words=(
-        "orders?|tickets?|invoices?|code|codes|number|numbers|ref|reference|account|acct|claim|case"
+        "orders?|tickets?|invoices?|inv|code|codes|number|numbers|ref|reference|account|acct|claim|case"
         "|receipt|ids?|sku|pin|confirmation|tracking|card|ending in|ends in|item|style|po|extension"
         "|ext|text|model|lot|password|passcode"
     ),
@@ -199,6 +200,20 @@ ENGLISH = Grammar(
         "corp": "Corporation",
         "ltd": "Limited",
         "rsvp": "R S V P",
+        "sz": "size",
+        "btwn": "between",
+        "thru": "through",
+        "msgs": "messages",
+        "resched": "reschedule",
+        "rcvd": "received",
+        "recd": "received",
+        "pymt": "payment",
+        "pmt": "payment",
+        "amt": "amount",
+        "tmw": "tomorrow",
+        "tmr": "tomorrow",
+        "wknd": "weekend",
+        "flr": "floor",
     },
     dotted={
         **_TITLE_WORDS,
@@ -215,9 +230,26 @@ ENGLISH = Grammar(
         "num": "number",
         "misc": "miscellaneous",
         "ea": "each",
+        "bal": "balance",
+        "inv": "invoice",
+        "sched": "scheduled",
     },
     titles=frozenset(
-        {*_TITLE_WORDS, "dr", "ext", "tel", "vol", "pg", "num", "apt", "rm", "ste", "vs"}
+        {
+            *_TITLE_WORDS,
+            "dr",
+            "ext",
+            "tel",
+            "vol",
+            "pg",
+            "num",
+            "apt",
+            "rm",
+            "ste",
+            "vs",
+            "bal",
+            "inv",
+        }
     ),
     symbols={
         "w/o": "without",

@@ -27,6 +27,8 @@ _EVENING = 6
 
 def _clock(hour: int, minute: int, half: str) -> str:
     """ "Dix heures trente"; minute -1: none was written."""
+    if hour == 12 and half and minute <= 0:
+        return "midi" if half == "p" else "minuit"
     said = f"{numbers.counting(hour, 'heure')} heure" + ("s" if hour > 1 else "")
     if minute > 0:
         said += f" {numbers.cardinal(minute)}" if minute > 9 else f" zéro {numbers.DIGITS[minute]}"
@@ -263,6 +265,7 @@ FRENCH = Grammar(
     special=(
         ("Nn", r"\b[Nn](?:[º°]|\.º|o\.?) ?(?=#? ?[A-Z]{0,5}-?[0-9])", "numéro "),
         ("1", r"\b1er\b", "premier"),
+        ("/", r"(?<=[\w$€])/ ?(?=(?:jour|semaine|mois|heure|an|personne|pièce|paire)\b)", " par "),
         ("2", r"\b24/7\b", "vingt quatre heures sur vingt quatre"),
         ("~", r"~ ?(?=[$0-9])", "environ "),
         ("+", r"(?<=[0-9])\+(?! ?[0-9])", " ou plus "),

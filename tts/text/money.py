@@ -50,6 +50,8 @@ def rules(g: Grammar) -> list[Rule]:
     def between(match: Match) -> str:
         low, high = read(g, match["low"]), read(g, match["high"])
         currency = g.money[(match["sign"] or match["last"]).lower()]
+        if high.whole < low.whole and " " in match[0]:  # "$500 - $200 deposit" takes away
+            return f"{amount(g, low, currency)} {minus}{amount(g, high, currency)}"
         return f"{bare(low)} {g.speech['to']} {amount(g, high, currency)}"
 
     def single(match: Match) -> str:
@@ -61,7 +63,10 @@ def rules(g: Grammar) -> list[Rule]:
     before = rf"(?P<sign>(?<![A-Z])[{re.escape(signs)}]|\b(?:{codes})(?= ?[0-9-])) ?"
     after = rf" ?(?P<sign>[{re.escape(signs)}]|(?:{codes})\b)"
     stop = r"(?![0-9])"
+    times = f" {g.speech['times']} "
     return [
+        rule("xX", rf"(?<=[0-9]) ?[xX] ?(?=[{re.escape(signs)}]|{figure} ?[$€£])", times),
+        rule("xX", rf"([{re.escape(signs)}] ?{figure}) ?[xX] ?(?=[0-9])", rf"\1{times}"),
         rule(
             signs,
             rf"(?P<sign>[{re.escape(signs)}]) ?(?P<low>{figure}) ?- ?"
@@ -82,7 +87,7 @@ def rules(g: Grammar) -> list[Rule]:
         ),
         rule(
             NUMERALS,
-            rf"(?P<minus>(?<![\w-])- ?)?{before}(?P<minus2>- ?)?(?P<n>{figure}){_SCALES}{stop}",
+            rf"(?P<minus>(?<![\w-])- ?)?{before}(?P<minus2>(?<! )-)?(?P<n>{figure}){_SCALES}{stop}",
             lambda m: (minus if m["minus2"] else "") + single(m),
         ),
         rule(

@@ -12,6 +12,18 @@ from tts.text.grammar import NUMERALS, Grammar, Match, Rule, rule
 
 _PLURAL_FOLLOWS = re.compile(r" [a-z]{2,20}s\b| (?:[a-z]{2,20} ){1,2}[a-z]{2,20}s\b")
 _NEXT_WORD = re.compile(r" ([^\W\d_]{1,30})")
+_MEASURED = re.compile(
+    r" ?(?:$|[,;:.!?)/x×&+]|(?:by|x|and|or|to|wide|long|tall|deep|high|at|heels?|trains?|veils?"
+    r"|hems?|waist|bust|hips?|inseam|each|de|y|o|et|ou)\b)",
+    re.IGNORECASE,
+)
+"""What follows "in" where it measures: `36 in long`, but `size 8 in ivory` and `3 in stock`."""
+
+
+def _is_measured(match: Match) -> bool:
+    return match["dot"] is not None or _MEASURED.match(match.string, match.end()) is not None
+
+
 _HEADS = r"(?:[NSEWO]\.? |(?:North|South|East|West) )?"
 
 
@@ -24,21 +36,26 @@ def fraction(g: Grammar, top: int, bottom: int) -> str:
 def fraction_rules(g: Grammar) -> list[Rule]:
     """`7 1/2` as "seven and a half", `3/4` as "three quarters"; other slashes as they stand."""
     bottoms = "|".join(str(n) for n in sorted(g.fractions, reverse=True))
+    units = "|".join(re.escape(u) for u in sorted(g.units, key=len, reverse=True))
 
     def mixed(match: Match) -> str:
         top, bottom = int(match["top"]), int(match["bottom"])
-        part = fraction(g, top, bottom)
+        part, unit = fraction(g, top, bottom), (match["unit"] or "").lower()
+        after = "" if not unit else f" {g.units[unit][bool(match['whole'])]}"
+        if unit == "in" and not _is_measured(match):
+            after = " in"
         if not match["whole"]:
-            return part
+            return part + after
         if (top, bottom) == (1, 2):
             part = g.speech["a_half"]
-        return f"{g.cardinal(int(match['whole']))} {g.speech['and_part']} {part}"
+        return f"{g.cardinal(int(match['whole']))} {g.speech['and_part']} {part}{after}"
 
     return [
         rule(
             "/",
             r"(?<![\w/.,$])(?:(?P<whole>[0-9]{1,4})[ -])?"
-            rf"(?P<top>[0-9]{{1,2}})/(?P<bottom>{bottoms})(?![\w/]|\.[0-9])",
+            rf"(?P<top>[0-9]{{1,2}})/(?P<bottom>{bottoms})(?![\w/]|\.[0-9])"
+            rf"(?:[ -]?(?P<unit>(?i:{units}))(?![\w'])(?P<dot>\.(?!\w|\s+[A-Z]|$))?)?",
             mixed,
         ),
         rule("/", r"(?<=[0-9]) ?/ ?(?=[0-9])", " "),
@@ -76,9 +93,13 @@ def measure_rules(g: Grammar) -> list[Rule]:
     to = g.speech["to"]
 
     def measured(match: Match) -> str:
-        one, several = g.units[match["unit"].lower()]
+        unit = match["unit"].lower()
+        one, several = g.units[unit]
+        if unit == "in" and not (match["link"] != " " or _is_measured(match)):
+            return match[0]
         last = read(g, match["n"])
-        noun = one if last == Figure(1, "") else several
+        is_one = last == Figure(1, "") or (g.is_month_first and match["link"] == "-")
+        noun = one if is_one else several
         low = f"{say(g, read(g, match['low']))} {to} " if match["low"] else ""
         minus = f"{g.speech['minus']} " if match["minus"] else ""
         dot = "." if match["dot"] and re.match(r"$|\s+[A-Z]", match.string[match.end() :]) else ""
@@ -100,11 +121,13 @@ def measure_rules(g: Grammar) -> list[Rule]:
         return said
 
     low = rf"(?:(?P<low>{figure}) ?- ?)?"
+    by = rf"\1 {g.speech['by']} "
     return [
+        rule("xX", rf"(?<=[0-9])( ?(?:{units})) ?[xX] ?(?=[0-9])", by, re.IGNORECASE),
         rule("'", r"(?<![\w.])(?P<feet>[1-9])'(?: ?(?P<inches>[0-9]|1[01])(?:\"|''))?(?!\w)", feet),
         rule(
             NUMERALS,
-            rf"(?<![\w.])(?P<minus>(?<!\d)-)?{low}(?P<n>{figure})[ -]?"
+            rf"(?<![\w.])(?P<minus>(?<!\d)-)?{low}(?P<n>{figure})(?P<link>[ -]?)"
             rf"(?P<unit>{units})(?![\w'])(?P<dot>\.(?!\w))?",
             measured,
             re.IGNORECASE,

@@ -34,6 +34,8 @@ def _clock(hour: int, minute: int, half: str) -> str:
         )
     elif minute == 0 and not half:
         said += " en punto" if hour <= 12 else " horas"
+    if hour == 12 and half:
+        return f"{said} {'del mediodía' if half == 'p' else 'de la noche'}"
     if half == "p" and _EVENING <= hour < 12:
         return f"{said} de la noche"
     return f"{said} {_HALVES[half]}" if half in _HALVES else said
@@ -287,6 +289,7 @@ SPANISH = Grammar(
         ("1", r"\b1er\b\.?", "primer"),
         ("3", r"\b3er\b\.?", "tercer"),
         ("1", r"\b1[º°]? de (?=[a-z]+)", "primero de "),
+        ("/", r"(?<=[\w$€])/ ?(?=(?:d[ií]a|semana|mes|hora|hr|año|persona|pieza|par)\b)", " por "),
         ("2", r"\b24/7\b", "las veinticuatro horas"),
         ("~", r"~ ?(?=[$0-9])", "unos "),
         ("+", r"(?<=[0-9])\+(?! ?[0-9])", " o más "),

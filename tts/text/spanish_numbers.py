@@ -56,6 +56,7 @@ _ORDINALS = [
     "undécimo",
     "duodécimo",
 ]
+_MASCULINE = frozenset({"día", "días", "dia", "dias", "mapa", "mapas", "problema", "problemas"})
 _FEMININE_ENDS = ("a", "as", "ad", "ades", "ción", "ciones")
 
 
@@ -89,7 +90,7 @@ def counting(n: int, noun: str) -> str:
     words = cardinal(n)
     if not noun or not words.endswith("uno"):
         return words
-    feminine = noun.lower().endswith(_FEMININE_ENDS)
+    feminine = noun.lower() not in _MASCULINE and noun.lower().endswith(_FEMININE_ENDS)
     return words[:-1] + "a" if feminine else shortened(words)
 
 
