@@ -45,6 +45,8 @@ TICK_S: Final = 1.0
 LOCATE_S: Final = 15.0
 """How often DNS is looked at; what it said is remembered for as long as it said."""
 ERRORS_MAX: Final = 10
+TELL_AGAIN_S: Final = 60.0
+"""An error that goes on is logged once; again when it was away for so long."""
 ASKED_MAX: Final = 4
 """Servers that are asked whether they live."""
 BUSY_RETRY_S: Final = 5
@@ -465,12 +467,13 @@ class Trunk:
         }
 
     def _fault(self, words: str) -> None:
-        """Note an error once, however often it comes in a row. Part of it is the peer's words."""
+        """Note an error, once however often it comes. Part of it is the peer's words."""
         at, words = self._common.wall(), masked(words)
-        if self._errors and self._errors[-1][1] == words:
-            self._errors[-1] = (at, words)
-            return
-        log.warning("trunk %s: %s", self.name, words)
+        before = next((each for each in self._errors if each[1] == words), None)
+        if before is not None:
+            self._errors.remove(before)
+        if before is None or at - before[0] >= TELL_AGAIN_S:
+            log.warning("trunk %s: %s", self.name, words)
         self._errors.append((at, words))
 
     def _note(self, is_sent: bool, data: bytes, hop: Hop) -> None:

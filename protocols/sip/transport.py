@@ -50,10 +50,11 @@ class TransportLimits:
     large_connect_s: float = 1.0
     """For requests that go by TCP only for their size."""
     patience: Patience = Patience()
-    buffer_bytes: int = 262_144
+    buffer_bytes: int = 1_048_576
     """Unsent bytes of one connection: a peer that reads so slowly is given up."""
-    waiting: int = 64
-    """Messages that wait for a connection, or for a name to be looked up."""
+    waiting: int = 512
+    """Messages that wait for a connection, or for a name to be looked up; what is beyond is lost,
+    as a datagram would be."""
     messages_per_s: float = 300.0
     burst: float = 600.0
     """Messages of one source; what is beyond is dropped."""
@@ -359,9 +360,10 @@ class SipTransport:
         host = hop.host.strip("[]")
         if self.allowed.allows(endpoint, host):
             self._send_to(endpoint, out, host, hop.port or hop.transport.default_port)
-        elif not is_address(host) and endpoint.waiting < self.limits.waiting:
-            endpoint.waiting += 1
-            self._spawn(self._look_up(endpoint, out))
+        elif not is_address(host):
+            if endpoint.waiting < self.limits.waiting:
+                endpoint.waiting += 1
+                self._spawn(self._look_up(endpoint, out))
         else:
             endpoint.misdirected += 1
             endpoint.failed(hop)
@@ -411,11 +413,8 @@ class SipTransport:
         if pending is None:
             self._opening[key] = [(out, data)]
             self._spawn(self._open(key))
-        elif all(data != each for _, each in pending):  # a repetition has nothing to add
-            if len(pending) < self.limits.waiting:
-                pending.append((out, data))
-            else:
-                key[0].failed(out.hop)
+        elif len(pending) < self.limits.waiting and all(data != each for _, each in pending):
+            pending.append((out, data))  # a repetition would add nothing
 
     async def _open(self, key: _Key) -> None:
         """Connect, and send what waits; what cannot go by TCP for its size goes by UDP."""

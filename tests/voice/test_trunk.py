@@ -402,3 +402,43 @@ async def test_two_trunks_to_one_carrier_do_not_get_each_others_answers() -> Non
             assert (await next_of(calls[1], CallEnd)).cause is EndCause.REMOTE
             assert [call.end for call in (calls[0], calls[2])] == [None, None]
             assert [trunk.endpoint.agent.stray_responses for trunk in here] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_many_calls_that_begin_at_once_all_come_about(transport: str) -> None:
+    """Also when there is no connection yet; and each gives back what it took."""
+    many = 100
+    keys = {"transport": transport, "max_calls": many, **QUIET}
+
+    def take(call: TrunkCall) -> None:
+        call.on_event = lambda event: None
+        call.answer()
+
+    async with (
+        running(settings(1, **keys), on_incoming=take) as there,
+        running(settings(there.port, **keys)) as here,
+    ):
+        trunk = only(here)
+        calls = [trunk.call(PHONE) for _ in range(many)]
+        for call in calls:
+            await next_of(call, Answered)
+        assert trunk.room == 0
+        for call in calls:
+            call.hang_up()
+        for call in calls:
+            assert (await call.wait_ended()).cause is EndCause.LOCAL
+        assert (trunk.room, len(here.media)) == (many, 0)
+
+
+async def test_an_error_that_goes_on_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Hundreds of calls that fail alike do not fill the log."""
+    async with (
+        far_end(lambda heard: [heard.reply("503 Service Unavailable")]) as there,
+        running(settings(there.port, **QUIET)) as here,
+    ):
+        trunk = only(here)
+        for _ in range(8):
+            await trunk.call(PHONE).wait_ended()
+        assert trunk.state().figures["failed"] == 8
+    told = [each for each in caplog.records if "503" in each.getMessage()]
+    assert len(told) == 2  # of the server, and of the call
