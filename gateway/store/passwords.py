@@ -32,10 +32,14 @@ def hash_password(password: str) -> str:
 
 
 def check_password(password: str, stored: str) -> bool:
-    """Whether a password is the one that was stored. Slow on purpose: not for the event loop."""
-    _, cost, block, lanes, salt, wanted = stored.split(":")
-    found = _scrypt(password, bytes.fromhex(salt), int(cost), int(block), int(lanes))
-    return hmac.compare_digest(found, bytes.fromhex(wanted))
+    """Whether a password is the one that was stored; none is where what is stored is no hash.
+    Slow on purpose: not for the event loop."""
+    try:
+        _, cost, block, lanes, salt, wanted = stored.split(":")
+        found = _scrypt(password, bytes.fromhex(salt), int(cost), int(block), int(lanes))
+        return hmac.compare_digest(found, bytes.fromhex(wanted))
+    except ValueError:
+        return False
 
 
 def _scrypt(password: str, salt: bytes, cost: int, block: int, lanes: int) -> bytes:

@@ -33,6 +33,17 @@ def bodies(row: asyncpg.Record) -> list[bytes]:
     return _reply(row) if row["kind"] == REPLY else _receipts(row)
 
 
+def without_parameters(body: bytes) -> bytes:
+    """A deliver_sm's body for a peer older than optional parameters, which must not get any (SMPP
+    v3.4 section 3.4.3)."""
+    place = body.index(0) + 3  # service_type, source_addr_ton and _npi
+    place = body.index(0, place) + 3  # source_addr, dest_addr_ton and _npi
+    place = body.index(0, place) + 4  # destination_addr, esm_class, protocol_id, priority_flag
+    place = body.index(0, place) + 1  # schedule_delivery_time
+    place = body.index(0, place) + 5  # validity_period, and four octets up to sm_length
+    return body[: place + 1 + body[place]]
+
+
 def _receipts(row: asyncpg.Record) -> list[bytes]:
     told = EVENTS.get(row["kind"])
     if told is None:

@@ -35,6 +35,7 @@ POLL_S: Final = 0.25
 GAP_S: Final = 0.02
 """Between two looks at the store: what came meanwhile is read and deleted together."""
 _START_OVER_S: Final = 1.0
+_TELL_S: Final = 60.0
 _BEHIND_ALL: Final = (1 << 63) - 1
 _PAUSE_MIN_S: Final = 1.0
 _PAUSE_MAX_S: Final = 60.0
@@ -87,6 +88,9 @@ class _Box:
     started: float = 0.0
     paused_until: float = 0.0
     pause_s: float = _PAUSE_MIN_S
+    refused: int = 0
+    """Deliveries refused since the log was told of any."""
+    told: float = -_TELL_S
 
     def next_for(self, receiver: Receiver) -> Delivery | None:
         """What this bind sends next: all parts of a text go by the bind that got the first, as long
@@ -177,12 +181,22 @@ class Outbox:
             box.pause_s = _PAUSE_MIN_S
         else:
             self.refused += 1
-            log.warning("ESME %s refused a delivery: %s", box.name, status_name(status))
+            self._tell_refused(box, status)
         row.left -= 1
         if not row.left:
             self._acknowledged.append(row)
             self._wake.set()
         self._pump(box)
+
+    @staticmethod
+    def _tell_refused(box: _Box, status: int) -> None:
+        """In the log, not for each one: an ESME may refuse all it gets."""
+        box.refused += 1
+        now = asyncio.get_running_loop().time()
+        if now - box.told >= _TELL_S:
+            count, name = box.refused, status_name(status)
+            log.warning("ESME %s refused %d deliveries, the last with %s", box.name, count, name)
+            box.told, box.refused = now, 0
 
     def heard(self) -> None:
         """Something may have been written for an account that is bound here."""

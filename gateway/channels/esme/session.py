@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from gateway.channels.esme.deliveries import without_parameters
 from gateway.channels.esme.desk import Desk
 from gateway.channels.esme.operations import Operations
 from gateway.channels.esme.outbox import Outbox
@@ -29,7 +30,7 @@ from protocols.smpp import (
 from protocols.smpp import status as s
 from protocols.smpp.connection import SmppConnection
 from protocols.smpp.events import Requested
-from protocols.smpp.states import BOUND_STATE
+from protocols.smpp.states import BOUND_STATE, VERSION_3_4
 
 log = logging.getLogger(__name__)
 
@@ -149,6 +150,8 @@ class EsmeSession:
 
     def deliver(self, body: bytes, context: object) -> None:
         """Send a deliver_sm."""
+        if self._session.version < VERSION_3_4:
+            body = without_parameters(body)
         self._session.request(body, self._clock(), context)
 
     def flush(self) -> None:

@@ -291,3 +291,14 @@ async def test_a_bind_whose_place_is_lost_is_made_anew(stage: EsmeStage) -> None
             assert "unbound" in (await lost.ended()).reason
             assert (await kept.send("+12125550105")).status == s.ESME_ROK
             assert kept.ending is None
+
+
+async def test_an_account_without_a_hash_lets_nobody_in(stage: EsmeStage) -> None:
+    """And ends no process: somebody wrote into the table by hand."""
+    await stage.store.fetch("UPDATE esme SET password = 'secret'")
+    await stage.store.fetch("SELECT pg_notify('gateway_esme', '')")
+    server = stage.gateway.smpp
+    assert server is not None
+    await eventually(lambda: getattr(server.accounts.named("pos"), "password", "") == "secret")
+    assert await bind(stage, "pos", "secret") == s.ESME_RINVPASWD
+    assert await bind(stage, "pos", "other") == s.ESME_RINVPASWD

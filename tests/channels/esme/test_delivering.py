@@ -6,8 +6,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.channels.esme.deliveries import without_parameters
 from gateway.store.embedded import ConnectParameters
-from protocols.smpp import BindKind, Message
+from protocols.smpp import BindKind, Message, encode_submit_body
 from protocols.smpp.status import ESME_ROK, ESME_RX_P_APPN, ESME_RX_T_APPN
 from protocols.sms.reassembly import join, read
 from tests.channels.esme.stage import PHONE, EsmeStage, esme_stage, eventually
@@ -216,3 +220,32 @@ async def test_a_bind_that_comes_takes_nothing_from_one_that_has_begun(stage: Es
 async def has_binds(stage: EsmeStage, count: int) -> bool:
     """Whether so many binds are counted."""
     return await stage.count("esme_bind") == count
+
+
+async def test_an_older_esme_gets_no_optional_parameters(stage: EsmeStage) -> None:
+    """One that binds with version 3.3: its receipts say all in their text."""
+    (id_,) = await submit(stage, 1)
+    async with await open_esme(stage.port) as esme:
+        now = asyncio.get_running_loop().time()
+        session = esme.connection.session
+        password = stage.passwords["pos"]
+        session.bind(BindKind.RECEIVER, "pos", password, now, interface_version=0x33)
+        esme.connection.flush()
+        (message,) = await esme.delivered(1)
+        assert message.tlvs == []
+        assert receipt_in(message).message_id == id_
+        await eventually(lambda: nothing_left(stage))
+
+
+@given(
+    st.from_regex(r"[+0-9]{0,20}", fullmatch=True),
+    st.from_regex(r"[0-9]{0,20}", fullmatch=True),
+    st.binary(max_size=254),
+    st.lists(st.tuples(st.integers(1, 0xFFFF), st.binary(max_size=20)), max_size=5),
+)
+def test_parameters_are_cut_off_and_nothing_else(
+    source: str, dest: str, text: bytes, tlvs: list[tuple[int, bytes]]
+) -> None:
+    """Whatever the text holds."""
+    whole = encode_submit_body(source, dest, text, source_ton=1, tlvs=tlvs)
+    assert without_parameters(whole) == encode_submit_body(source, dest, text, source_ton=1)
