@@ -22,6 +22,8 @@ from tts.normalize import UnspeakableText, normalize
 OPT_OUT_KEY = "9"
 REPEAT_KEY = "2"
 
+_TOLL_FREE = frozenset({"800", "833", "844", "855", "866", "877", "888"})
+
 _NO_ENTRIES: Mapping[str, str] = MappingProxyType({})
 
 
@@ -47,6 +49,8 @@ class Lines(NamedTuple):
     opt_out_by_phone: str
     callback: str
     repeat: str
+    star: str
+    pound: str
 
 
 LINES: Mapping[str, Lines] = {
@@ -56,6 +60,8 @@ LINES: Mapping[str, Lines] = {
         opt_out_by_phone="To stop these calls, dial {number}.",
         callback="You can call us back at {number}.",
         repeat="Press {key} to hear this again.",
+        star="star",
+        pound="the pound key",
     ),
     "es": Lines(
         identification="Le habla {name}.",
@@ -63,6 +69,8 @@ LINES: Mapping[str, Lines] = {
         opt_out_by_phone="Para no recibir más estas llamadas, llame al {number}.",
         callback="Puede llamarnos al {number}.",
         repeat="Marque {key} para escuchar este mensaje otra vez.",
+        star="asterisco",
+        pound="la tecla numeral",
     ),
     "fr": Lines(
         identification="Ici {name}.",
@@ -70,6 +78,8 @@ LINES: Mapping[str, Lines] = {
         opt_out_by_phone="Pour ne plus recevoir ces appels, appelez le {number}.",
         callback="Vous pouvez nous rappeler au {number}.",
         repeat="Faites le {key} pour entendre ce message encore une fois.",
+        star="étoile",
+        pound="carré",
     ),
 }
 
@@ -135,7 +145,7 @@ def call_script(
     parts[Part.MESSAGE] = message.strip()
     parts[Part.CALLBACK] = lines.callback.format(number=_readable(callback, "callback number"))
     if repeat_key and not is_voicemail:
-        parts[Part.REPEAT] = lines.repeat.format(key=repeat_key)
+        parts[Part.REPEAT] = lines.repeat.format(key=_key(lines, repeat_key, "repeat key"))
     _check_name(name, language)
     normalize(message, language, lexicon)
     return Script(MappingProxyType(parts), language, lexicon)
@@ -143,11 +153,19 @@ def call_script(
 
 def _way_out(lines: Lines, is_voicemail: bool, phone: str, key: str) -> str:
     if is_voicemail:
-        number = _readable(phone, "toll-free opt-out number of a marketing voicemail")
+        what = "toll-free opt-out number of a marketing voicemail"
+        number = _readable(phone, what)
+        if phone.startswith("+1") and phone[2:5] not in _TOLL_FREE:
+            raise ScriptError(f"the {what} is not toll-free")
         return lines.opt_out_by_phone.format(number=number)
+    return lines.opt_out_by_key.format(key=_key(lines, key, "opt-out key of a marketing call"))
+
+
+def _key(lines: Lines, key: str, what: str) -> str:
+    """A key of a telephone as people call it: a sign alone is not spoken."""
     if len(key) != 1 or key not in "0123456789*#":
-        raise ScriptError("the opt-out key of a marketing call must be one key of a telephone")
-    return lines.opt_out_by_key.format(key=key)
+        raise ScriptError(f"the {what} must be one key of a telephone")
+    return {"*": lines.star, "#": lines.pound}.get(key, key)
 
 
 def _readable(number: str, what: str) -> str:

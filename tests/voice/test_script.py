@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.model import Category
 from gateway.voice.script import LINES, Part, Script, ScriptError, call_script
-from tts.normalize import UnspeakableText
+from tts.normalize import UnspeakableText, normalize
 
 PHONE = "+12125550123"
 TOLL_FREE = "+18005550199"
@@ -152,3 +152,49 @@ def test_name_and_number_are_in_every_script(message: str, category: Category) -
         return
     assert said.spoken.startswith("This is Sample Bridal. ")
     assert "two one two. five five five. zero one two three." in said.spoken
+
+
+@pytest.mark.parametrize("language", LINES)
+@pytest.mark.parametrize("key", "*#")
+def test_keys_that_are_signs_are_said_by_name(language: str, key: str) -> None:
+    """Nobody could press what is not said: the way out would not be offered."""
+    nine, sign = (
+        call_script(
+            "Sample Bridal",
+            "Sale.",
+            callback="+12125550100",
+            category=Category.MARKETING,
+            language=language,
+            opt_out_key=each,
+            repeat_key=each,
+        ).spoken
+        for each in ("9", key)
+    )
+    said = normalize("9", language)
+    named = LINES[language].star if key == "*" else LINES[language].pound
+    assert said in nine and nine.replace(said, named) == sign
+
+
+def test_a_repeat_key_is_one_of_a_telephone() -> None:
+    """As the key for the way out is."""
+    with pytest.raises(ScriptError, match="repeat key"):
+        call_script(
+            "Sample Bridal",
+            "Hi.",
+            callback="+12125550100",
+            category=Category.TRANSACTIONAL,
+            repeat_key="again",
+        )
+
+
+def test_the_way_out_of_a_voicemail_is_toll_free() -> None:
+    """Who is called pays nothing to be left alone (47 CFR 64.1200(b)(3))."""
+    with pytest.raises(ScriptError, match="not toll-free"):
+        call_script(
+            "Sample Bridal",
+            "Sale.",
+            callback="+12125550100",
+            category=Category.MARKETING,
+            is_voicemail=True,
+            opt_out_phone="+12125550199",
+        )
