@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 SERVER_TROUBLE: Final = frozenset({408, 503})
 """No answer, or none that says anything about us."""
+RENEW_S: Final = 10.0
+"""The least between two registrations because a connection was cut."""
 
 
 class Enrolment:
@@ -53,6 +55,9 @@ class Enrolment:
         self._on_fault = on_fault
         self._registration: Registration | None = None
         self._rotations = 0
+        self._is_cut = False
+        self._renewed_at = 0.0
+        endpoint.on_disconnected = self._on_cut
 
     @property
     def is_missing(self) -> bool:
@@ -64,11 +69,20 @@ class Enrolment:
         """Whether anything is left to take back."""
         return self._registration is not None
 
-    def begin(self, now: float) -> None:
-        """Register, unless that was done."""
-        settings = self._settings
-        if not settings.register or self._registration is not None:
+    def keep(self, now: float) -> None:
+        """Register, unless that was done; again when the connection was cut that calls would come
+        by."""
+        if not self._settings.register:
             return
+        if self._registration is None:
+            self._begin(now)
+        elif self._is_cut and now >= self._renewed_at + RENEW_S:
+            self._renewed_at = now
+            self._is_cut = False
+            self._registration.refresh(now)
+
+    def _begin(self, now: float) -> None:
+        settings = self._settings
         account = Account(
             registrar=Uri.sip(None, settings.registrar or settings.serving_domain),
             address=self._identities.own(),
@@ -108,6 +122,9 @@ class Enrolment:
             return
         self._rotations += 1
         self._move(event.registration, now)
+
+    def _on_cut(self) -> None:
+        self._is_cut = self.since is not None
 
     def _move(self, registration: Registration, now: float) -> None:
         """Go on at the next server."""

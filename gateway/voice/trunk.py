@@ -259,7 +259,7 @@ class Trunk:
             now = self.endpoint.now
             if self.servers.all and not self.is_stopped:
                 try:
-                    self._enrolment.begin(now)
+                    self._enrolment.keep(now)
                     self._ask(now)
                 except LocalProtocolError as fault:
                     self._fault(str(fault))

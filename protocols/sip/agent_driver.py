@@ -69,6 +69,9 @@ class Endpoint:
         self.is_tcp_for_large = is_tcp_for_large
         self.on_events = on_events
         self.on_message = on_message
+        self.on_disconnected: Callable[[], None] | None = None
+        """Called when a connection that we opened is gone: what found us by it does not any more
+        (RFC 5626 section 4.4)."""
         self.misdirected = 0
         """Messages that were to go to an address outside our networks, and did not."""
         self.waiting = 0

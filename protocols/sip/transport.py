@@ -346,6 +346,8 @@ class SipTransport:
             del self._by_key[key]
             for hop in stream.asked:
                 key[0].failed(hop)
+            if key[0].on_disconnected is not None:
+                key[0].on_disconnected()
 
     # ------------------------------------------------------------------ what goes out
 

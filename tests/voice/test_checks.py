@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_a_file_of_the_listener_that_does_not_serve_is_a_fault_of_voice(
     key: str, broken: Path, tmp_path: Path
 ) -> None:
     cert, private = Authority(tmp_path, "authority").sign("gateway.example.com")
-    files = {"tls_cert": cert, "tls_key": private, key: broken}
+    files: dict[str, Any] = {"tls_cert": cert, "tls_key": private, key: broken}
     voice = on_any_port(tls_listen=f"{HOST}:0", **files)
     (breach,) = trunk_breaches(settings(5060, voice=voice))
     assert breach.path == ("voice", key)

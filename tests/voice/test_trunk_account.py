@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from msgspec.structs import replace
 from gateway.voice.calls import TrunkCall
 from gateway.voice.identity import Caller
 from tests.fakes.dns import name_server
-from tests.fakes.sip import Registrar, far_end
+from tests.fakes.sip import Heard, Registrar, far_end
 from tests.voice.trunks import (
     HOST,
     PHONE,
@@ -88,6 +90,41 @@ async def test_another_server_is_registered_at_when_one_is_out_of_service() -> N
         async with running(own, dns_port=dns.port) as here:
             await state_is(only(here), "up")
             assert len(registrar.bindings) == 1
+
+
+async def test_a_connection_that_was_cut_is_registered_anew() -> None:
+    """Calls come by it (RFC 5626 section 4.4): waiting for the next refresh would lose them."""
+    registrar = Registrar("sample", "secret")
+    writers: list[asyncio.StreamWriter] = []
+    came = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                data = await reader.readuntil(b"\r\n\r\n")
+                if data.strip():
+                    for answer in registrar(Heard(data.decode(), (HOST, 0))):
+                        writer.write(answer.encode())
+                    came.set()
+
+    server = await asyncio.start_server(serve, HOST, 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        own = settings(port, transport="tcp", keepalive_s=0.0, **ACCOUNT, **QUIET)
+        async with running(own) as here:
+            await state_is(only(here), "up")
+            registrar.bindings.clear()
+            writers[0].transport.abort()
+            async with asyncio.timeout(10):
+                while not registrar.bindings:
+                    came.clear()
+                    await came.wait()
+            assert len(writers) == 2
+    for writer in writers:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 async def test_a_call_to_the_registered_contact_is_for_whom_to_names() -> None:
