@@ -15,6 +15,8 @@ class Figures:
     """Figures of one bind. Cheap to count, worked out only for who asks."""
 
     __slots__ = (
+        "_trip",
+        "_tripped",
         "accepted",
         "binds",
         "errors",
@@ -34,6 +36,8 @@ class Figures:
         """How often a session came to stand."""
         self.trips: deque[float] = deque(maxlen=TRIPS_KEPT)
         """Seconds from handing a segment to the socket to its answer, lately."""
+        self._trip: tuple[float, float] | None = None
+        self._tripped = 0
         self.errors: deque[tuple[float, str]] = deque(maxlen=ERRORS_KEPT)
         """When (seconds since the epoch) and what; one that repeats is kept once, the last time."""
 
@@ -48,12 +52,16 @@ class Figures:
         self.errors.append((at, error))
 
     def trip_s(self) -> tuple[float, float] | None:
-        """The round trip's median and 95th percentile; None before the first."""
-        if not self.trips:
-            return None
-        ordered = sorted(self.trips)
-        last = len(ordered) - 1
-        return ordered[last // 2], ordered[round(last * 0.95)]
+        """The round trip's median and 95th percentile; None before the first. Asked of all binds
+        twice a second, so worked out only when there was an answer since.
+        """
+        answered = self.accepted + self.refusals.total()
+        if self.trips and (self._trip is None or answered != self._tripped):
+            ordered = sorted(self.trips)
+            last = len(ordered) - 1
+            self._trip = ordered[last // 2], ordered[round(last * 0.95)]
+            self._tripped = answered
+        return self._trip
 
     def record(self) -> dict[str, Any]:
         """As JSON has it."""

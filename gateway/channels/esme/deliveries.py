@@ -35,7 +35,7 @@ def bodies(row: asyncpg.Record) -> list[bytes]:
 
 def without_parameters(body: bytes) -> bytes:
     """A deliver_sm's body for a peer older than optional parameters, which must not get any (SMPP
-    v3.4 section 3.4.3)."""
+    v3.4 section 3.4)."""
     place = body.index(0) + 3  # service_type, source_addr_ton and _npi
     place = body.index(0, place) + 3  # source_addr, dest_addr_ton and _npi
     place = body.index(0, place) + 4  # destination_addr, esm_class, protocol_id, priority_flag
