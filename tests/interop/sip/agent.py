@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from protocols.rtp.leg import Leg, LegStatistics
 from protocols.rtp.parameters import Direction, MediaParameters
 from protocols.rtp.ports import PortPool
 from protocols.rtp.transport import MediaEngine
+from protocols.sip.agent_driver import Endpoint
 from protocols.sip.call import Call
 from protocols.sip.core import Config
 from protocols.sip.digest_server import DigestServer
@@ -24,17 +24,23 @@ from protocols.sip.fields import Body, NameAddr
 from protocols.sip.flow import Hop, Transport
 from protocols.sip.limits import DEFAULT_TIMERS, Timers
 from protocols.sip.randomness import SystemRandomness
+from protocols.sip.registration import Account, Registration
+from protocols.sip.resolving import Target
 from protocols.sip.sdp_audio import AudioPolicy
 from protocols.sip.sdp_offer import Negotiation
+from protocols.sip.transport import SipTransport, TransportLimits
 from protocols.sip.uri import Uri
-from tests.interop.sip.wire import Wire
+from tests.interop.sip.lossy import name_of
 
 HOST = "127.0.0.1"
 CALLER = NameAddr.parse("<sip:+12125550100@gateway.example.com>")
 NETWORKS = (ip_network("127.0.0.0/8"),)
 DEADLINE_S = 10.0
 """After this long a test gives up waiting; nothing is measured by it."""
+SERVER_NAME = "localhost"
 _LONG_S = 3_600.0
+_LIMITS = TransportLimits(messages_per_s=10_000.0, burst=10_000.0)
+"""All calls of a test come from one address."""
 
 E = TypeVar("E")
 T = TypeVar("T")
@@ -136,69 +142,96 @@ class Line:
         return self._engine.close_leg(self.leg)
 
 
-class Agent:
-    """A user agent of ours with its media."""
+class Clock:
+    """The event loop's clock, which a test may put forward."""
 
-    def __init__(self, config: Config, timers: Timers, guard: DigestServer | None) -> None:
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.ahead_s = 0.0
+
+    def time(self) -> float:
+        """Now, in seconds."""
+        return self._loop.time() + self.ahead_s
+
+    def call_at(self, when: float, callback: Callable[[], object], /) -> asyncio.TimerHandle:
+        """Call at a time of this clock."""
+        return self._loop.call_at(when - self.ahead_s, callback)
+
+
+class Agent:
+    """A user agent of ours on the product's transport, with its media."""
+
+    def __init__(
+        self, config: Config, timers: Timers, guard: DigestServer | None,
+        client_tls: ssl.SSLContext | None,
+    ) -> None:  # fmt: skip
         self.ua = UserAgent(config, SystemRandomness(), timers=timers, authenticator=guard)
-        self.wire = Wire(self._receive, self._failed)
+        self.clock = Clock()
+        self.errors: list[Exception] = []
+        self.transport = SipTransport(
+            resolve=_no_names, limits=_LIMITS, on_error=self.errors.append
+        )
+        self.endpoint = Endpoint(
+            self.clock, self.ua, send=self.transport.send, on_events=self._told,
+            on_error=self.errors.append, mark="", user=config.user, tls=lambda: client_tls,
+            server_name=SERVER_NAME, on_message=self._noted,
+        )  # fmt: skip
+        self.transport.allowed.put(self.endpoint, NETWORKS)
         self.heard = Heard()
         self.on_event: Callable[[Event], None] | None = None
         self.ports = PortPool(20_000, 29_999, rest_s=0.0)
-        self.media = MediaEngine(HOST, self.ports, on_error=self._on_media_error)
+        self.media = MediaEngine(HOST, self.ports, on_error=self.errors.append)
         self.lines: list[Line] = []
-        self.media_errors: list[Exception] = []
         self.ports_of: dict[Transport, int] = {}
-        self._ahead_s = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-        self._loop = asyncio.get_running_loop()
+        self._received: list[str] = []
+
+    async def open(self, server_tls: ssl.SSLContext | None) -> None:
+        """Listen on free ports, and say so in Via and Contact."""
+        port = await self.transport.listen(HOST, 0)
+        self.ports_of = {Transport.UDP: port, Transport.TCP: port}
+        if server_tls is not None:
+            self.ports_of[Transport.TLS] = await self.transport.listen_tls(HOST, 0, server_tls)
+        for transport, own in self.ports_of.items():
+            self.ua.set_local(transport, HOST, own)
 
     @property
     def now(self) -> float:
         """The time as our side has it."""
-        return time.monotonic() + self._ahead_s
+        return self.clock.time()
 
     def skip(self, seconds: float) -> None:
         """Let time pass on our side, as if the test had waited."""
-        self._ahead_s += seconds
-        self._tick()
+        self.clock.ahead_s += seconds
+        self.endpoint.flush()
 
-    def _on_media_error(self, error: Exception) -> None:
-        self.media_errors.append(error)
+    def _noted(self, is_sent: bool, data: bytes, hop: Hop) -> None:
+        if not is_sent:
+            self._received.append(name_of(data))
 
-    def _receive(self, data: bytes, source: Hop) -> None:
-        self._told(self.ua.receive(data, source, self.now))
-
-    def _failed(self, hop: Hop) -> None:
-        self._told(self.ua.transport_failed(hop, self.now))
+    async def received(self, name: str, count: int = 1) -> None:
+        """Until so many messages of a name have come."""
+        async with asyncio.timeout(DEADLINE_S):
+            while self._received.count(name) < count:  # noqa: ASYNC110 - nobody announces it
+                await asyncio.sleep(0.005)
 
     def _told(self, events: Iterable[Event]) -> None:
         for event in events:
             self.heard.add(event)
             if self.on_event is not None:
                 self.on_event(event)
-        self.flush()
-
-    def flush(self) -> None:
-        """Send what is due, and look at the clock when it is time."""
-        for outgoing in self.ua.data_to_send():
-            self.wire.send(outgoing)
-        if self._timer is not None:
-            self._timer.cancel()
-        due = self.ua.next_timer()
-        if due is not None:
-            wait_s = max(due - self.now, 0.0)
-            self._timer = self._loop.call_later(wait_s, self._tick)
-
-    def _tick(self) -> None:
-        self._told(self.ua.handle_timer(self.now))
 
     def do(self, command: Callable[..., T], *arguments: Any, **options: Any) -> T:
         """A command that wants the time first."""
         try:
             return command(self.now, *arguments, **options)
         finally:
-            self.flush()
+            self.endpoint.flush()
+
+    def register(self, account: Account) -> Registration:
+        """Register somewhere."""
+        made = self.ua.register(account, self.now)
+        self.endpoint.flush()
+        return made
 
     def line(self, **policy: Any) -> Line:
         """Media for a call."""
@@ -213,7 +246,7 @@ class Agent:
         call = self.ua.invite(
             uri, from_=CALLER, now=self.now, body=body, hop=target, **options
         )
-        self.flush()
+        self.endpoint.flush()
         return call
 
     async def talk(self, target: Hop, line: Line | None = None, **options: Any) -> tuple[Call, Line]:
@@ -236,16 +269,15 @@ class Agent:
         self.do(call.hang_up)
         return await self.heard.until(Ended, lambda event: event.call is call)
 
-    def forget(self) -> None:
-        """What keeps waiting for copies is over, as if an hour had passed."""
-        self._told(self.ua.handle_timer(self.now + _LONG_S))
-
     async def close(self) -> None:
         """Close the sockets."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self.endpoint.close()
         self.media.close()
-        await self.wire.close()
+        await self.transport.close()
+
+
+async def _no_names(hop: Hop) -> Sequence[Target]:
+    raise OSError(f"tests look up no {hop.host}")
 
 
 def at(port: int, transport: Transport = Transport.UDP) -> Hop:
@@ -265,21 +297,18 @@ async def agent(
 ) -> AsyncIterator[Agent]:
     """An agent on ports of its own. At the end it has nothing left: no call, no transaction, no
     port."""
-    made = Agent(config, timers, guard)
+    made = Agent(config, timers, guard, client_tls)
     try:
-        addresses = await made.wire.open(server_tls, client_tls)
-        for transport, port in addresses.items():
-            made.ua.set_local(transport, HOST, port)
-        made.ports_of = addresses
+        await made.open(server_tls)
         yield made
         if is_checked:
             for line in made.lines:
                 line.close()
-            made.forget()
+            # What only waits for copies is over in an hour.
+            made.skip(_LONG_S)
             assert not made.ua.calls
             assert made.ua.transactions == 0
             assert made.ports.taken == 0
-            assert not made.media_errors
+            assert not made.errors
     finally:
         await made.close()
-

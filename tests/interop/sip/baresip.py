@@ -107,6 +107,12 @@ class Baresip:
             found.append(Said(is_received, text))
         return found
 
+    async def until_logged(self, text: str) -> None:
+        """Until it has printed something."""
+        async with asyncio.timeout(DEADLINE_S):
+            while text not in self.log:
+                await asyncio.sleep(0.02)
+
     async def until_message(self, name: str, count: int = 1) -> Said:
         """The message that it sent or received and that makes it so many of a name."""
         async with asyncio.timeout(DEADLINE_S):

@@ -26,8 +26,8 @@ from protocols.sip.uri import Uri
 from tests.channels.certificates import Authority
 from tests.interop.matrix import covers
 from tests.interop.sip import suite
-from tests.interop.sip.agent import HOST, Agent, agent, at
-from tests.interop.sip.kamailio import PASSWORD, REALM, USER, Kamailio, kamailio
+from tests.interop.sip.agent import HOST, agent, at
+from tests.interop.sip.kamailio import PASSWORD, REALM, USER, kamailio
 from tests.interop.sip.ports import udp_port
 from tests.interop.sip.sipp import (
     BYE_TAKEN,
@@ -59,12 +59,6 @@ def _account(hop: Hop, secret: str = PASSWORD) -> Account:
         Credentials(USER, secret),
         expires_s=120,
     )
-
-
-def _register(ours: Agent, account: Account) -> object:
-    made = ours.ua.register(account, ours.now)
-    ours.flush()
-    return made
 
 
 @pytest.mark.parametrize(
@@ -152,11 +146,10 @@ async def test_the_proxy_sees_another_address(folder: Path) -> None:
     """With an address in Via that nobody has, Kamailio answers to where we are and says where."""
     async with kamailio(folder) as proxy, agent() as ours:
         ours.ua.set_local(Transport.UDP, "192.0.2.77", 5999)
-        registration = _register(ours, _account(at(proxy.port)))
+        registration = ours.register(_account(at(proxy.port)))
         registered = await ours.heard.until(Registered)
         assert registered.public == (HOST, ours.ports_of[Transport.UDP])
-        registration.unregister(ours.now)  # type: ignore[attr-defined]
-        ours.flush()
+        ours.do(registration.unregister)
         await ours.heard.until(Unregistered)
 
 
@@ -175,7 +168,7 @@ async def test_a_registration_is_made_refreshed_and_taken_back(
     """Kamailio has our contact after REGISTER, still has it after the refresh, which comes by
     itself, and no more when we have left."""
     async with kamailio(folder, algorithm=algorithm) as proxy, agent() as ours:
-        registration = _register(ours, _account(at(proxy.port, transport)))
+        registration = ours.register(_account(at(proxy.port, transport)))
         assert (await ours.heard.until(Registered)).expires_s == 120
         contact = f"sip:gateway@{HOST}:{ours.ports_of[transport]}"
         assert contact in await proxy.contacts()
@@ -184,8 +177,7 @@ async def test_a_registration_is_made_refreshed_and_taken_back(
         await ours.heard.until(Registered)
         assert proxy.log.count("saw REGISTER") > count
         assert contact in await proxy.contacts()
-        registration.unregister(ours.now)  # type: ignore[attr-defined]
-        ours.flush()
+        ours.do(registration.unregister)
         await ours.heard.until(Unregistered)
         assert contact not in await proxy.contacts()
 
@@ -194,7 +186,7 @@ async def test_a_registration_is_made_refreshed_and_taken_back(
 async def test_a_wrong_password_is_told(folder: Path) -> None:
     """Kamailio has no contact of ours, and we wait long before we try again."""
     async with kamailio(folder) as proxy, agent(is_checked=False) as ours:
-        _register(ours, _account(at(proxy.port), "mistaken"))
+        ours.register(_account(at(proxy.port), "mistaken"))
         failed = await ours.heard.until(RegistrationFailed)
         assert failed.code == 401
         assert failed.retry_in_s is not None
@@ -207,16 +199,14 @@ async def test_a_wrong_password_is_told(folder: Path) -> None:
 async def test_a_nonce_that_grew_old_is_replaced(folder: Path) -> None:
     """The refresh comes with a nonce that Kamailio forgot: it asks anew, and has our answer."""
     async with kamailio(folder, nonce_s=1) as proxy, agent() as ours:
-        registration = _register(ours, _account(at(proxy.port)))
+        registration = ours.register(_account(at(proxy.port)))
         await ours.heard.until(Registered)
         # Kamailio's own clock: its nonces live whole seconds.
         await asyncio.sleep(2.2)
-        registration.refresh(ours.now)  # type: ignore[attr-defined]
-        ours.flush()
+        ours.do(registration.refresh)
         await ours.heard.until(Registered)
         assert proxy.log.count("saw REGISTER") == 4
-        registration.unregister(ours.now)  # type: ignore[attr-defined]
-        ours.flush()
+        ours.do(registration.unregister)
         await ours.heard.until(Unregistered)
 
 

@@ -90,7 +90,7 @@ async def test_the_called_peer_holds_and_resumes(folder: Path) -> None:
             ours.do(call.accept_offer, line.answer(offered.body))
             assert line.leg.parameters is not None
             assert line.leg.parameters.direction is direction
-        await peer.until("ACK", 3)
+        await ours.received("ACK", 2)
         await ours.hang_up(call)
         await peer.finish()
         bodies = [each.body for each in peer.got("200 INVITE")]
