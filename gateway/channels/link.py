@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -84,8 +85,9 @@ class Services:
     limits: LimitSettings
     wall: Callable[[], float]
     dials: DialPace
-    sessions: Iterator[int] = field(default_factory=lambda: count(1))
-    """Numbers for the sessions of all links: one that is built anew repeats none, so that a text
+    sessions: Iterator[int] = field(default_factory=lambda: count(int(time.time())))
+    """Numbers for the sessions of all links, not from 1: those who bring us texts are told ids made
+    of them, also by the next process. A link that is built anew repeats none, so that a text
     that comes again is known by its session.
     """
     campaign_of: Callable[[str], str | None] = lambda sender: None

@@ -217,3 +217,16 @@ async def test_a_node_sends_at_its_share_of_the_rate() -> None:
         assert one.link.room() > 3
         one.link.set_share(0.25)
         assert one.link.room() == 3, "two and a half in a tenth of a second, and one to wait"
+
+
+async def test_the_next_process_gives_other_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first text on the first bind after a restart has not the id of the one before."""
+    ids = []
+    for moment in (1_893_456_000, 1_893_456_060):
+        monkeypatch.setattr("gateway.channels.link.time.time", lambda moment=moment: moment)
+        async with door() as one:
+            carrier = await one.enter()
+            carrier.submit(b"On my way")
+            await one.books.until(lambda carrier=carrier: len(carrier.answers) == 1)
+            ids.append(carrier.answers[0].message_id)
+    assert ids[0] != ids[1]
