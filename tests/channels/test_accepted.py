@@ -75,6 +75,11 @@ class Carrier:
         self.connection.flush()
 
 
+    async def answered(self, door: Door, count: int) -> None:
+        """Wait until so much of what it brought is answered."""
+        await door.books.until(lambda: len(self.answers) == count)
+
+
 class Door:
     """A server that takes every bind into one link."""
 
@@ -154,7 +159,7 @@ async def test_every_text_that_is_brought_gets_an_id(command: int) -> None:
         carrier = await one.enter()
         for count in (1, 2):
             carrier.submit(b"On my way", command)
-            await one.books.until(lambda count=count: len(carrier.answers) == count)
+            await carrier.answered(one, count)
         assert {answer.status for answer in carrier.answers} == {ESME_ROK}
         ids = [answer.message_id for answer in carrier.answers]
         assert all(ids) and len(set(ids)) == 2
@@ -227,6 +232,6 @@ async def test_the_next_process_gives_other_ids(monkeypatch: pytest.MonkeyPatch)
         async with door() as one:
             carrier = await one.enter()
             carrier.submit(b"On my way")
-            await one.books.until(lambda carrier=carrier: len(carrier.answers) == 1)
+            await carrier.answered(one, 1)
             ids.append(carrier.answers[0].message_id)
     assert ids[0] != ids[1]
