@@ -28,6 +28,8 @@ UNLIMITED: Final = 1 << 30
 _PORTION_MAX: Final = 1_000
 _PORTIONS: Final = 50
 _AGAIN_S: Final = 1.0
+_OLD_S: Final = 60.0
+"""What comes back so soon after midnight was counted for the day before."""
 
 
 class DailyCap:
@@ -52,6 +54,7 @@ class DailyCap:
         self._wall = wall
         self._portion = max(1, min(_PORTION_MAX, most // _PORTIONS))
         self._day = self._today()
+        self._counts_from = 0.0
         self._in_hand = 0
         self._wanted = 0
         self._task: asyncio.Task[None] | None = None
@@ -89,7 +92,7 @@ class DailyCap:
 
     def give_back(self, count: int) -> None:
         """Segments that were counted did not go, or were not taken."""
-        if not self._most:
+        if not self._most or self._wall() < self._counts_from:
             return
         self._in_hand += count
         if self.is_reached and self._in_hand >= max(self._wanted, 1):
@@ -126,6 +129,7 @@ class DailyCap:
 
     def _begin_day(self) -> None:
         self._day = self._today()
+        self._counts_from = self._wall() + _OLD_S
         self._in_hand = 0
         self.is_reached = False
 

@@ -90,6 +90,27 @@ async def test_the_day_ends_at_midnight_of_the_zone(database: ConnectParameters)
         await cap.close()
 
 
+async def test_what_comes_back_after_midnight_belongs_to_the_day_before(
+    database: ConnectParameters,
+) -> None:
+    """Segments under way at midnight, and then refused, make no room beyond the new day's cap."""
+    async with opened(database) as store:
+        clock = Clock()
+        cap = await a_cap(store, 10, clock)
+        assert await taken(cap) == 10
+        clock.now += timedelta(days=1)
+        cap._again()
+        async with asyncio.timeout(20):
+            while cap.is_reached or not cap.left():  # noqa: ASYNC110 - a portion comes from the store
+                await asyncio.sleep(0.001)
+        cap.give_back(5)
+        assert await taken(cap) == 10
+        clock.now += timedelta(minutes=2)
+        cap.give_back(2)
+        assert await taken(cap) == 2
+        await cap.close()
+
+
 async def test_a_capped_link_returns_what_it_cannot_send(
     database: ConnectParameters, smsc: SandboxSmsc
 ) -> None:
