@@ -40,7 +40,7 @@ crash: $(VENV)/.developing ## Repeat the crash tests, ROUNDS=100 times each
 speech: $(VENV)/.listening ## Check that callers would understand what is said
 	$(BIN)/python -m speech $(ARGS)
 
-interop: $(VENV)/.developing ## Test against node-smpp, smpplib and Kannel, which it installs; WRITE=1 writes docs/interop.md
+interop: $(VENV)/.developing ## Test against node-smpp, smpplib, Kannel, SIPp, baresip and Kamailio, which it installs; WRITE=1 writes docs/interop.md
 	@sh tests/interop/install
 	$(BIN)/python -m pytest -m interop --maxfail=10 tests/interop $(if $(WRITE),--interop-write) $(ARGS)
 

@@ -8,9 +8,10 @@ import pytest
 
 from tests.interop import matrix
 from tests.interop.matrix import Covered, Suite
+from tests.interop.sip.suite import SIP
 from tests.interop.smpp.suite import SMPP
 
-SUITES: tuple[Suite, ...] = (SMPP,)
+SUITES: tuple[Suite, ...] = (SMPP, SIP)
 _HERE = Path(__file__).parent
 _COVERED = pytest.StashKey[Covered]()
 _VERSIONS: pytest.StashKey[dict[str, str]] = pytest.StashKey()

@@ -39,6 +39,7 @@ DEADLINE_S = 10.0
 """After this long a test gives up waiting; nothing is measured by it."""
 SERVER_NAME = "localhost"
 _LONG_S = 3_600.0
+_CONFIG = Config()
 _LIMITS = TransportLimits(messages_per_s=10_000.0, burst=10_000.0)
 """All calls of a test come from one address."""
 
@@ -78,7 +79,8 @@ class Heard:
             return await asyncio.wait_for(find(), timeout_s)
         except TimeoutError:
             came = "\n".join(repr(each)[:300] for each in self.all[-8:])
-            raise AssertionError(f"no {kind.__name__} within {timeout_s:g} s, but\n{came}") from None
+            fault = f"no {kind.__name__} within {timeout_s:g} s, but\n{came}"
+            raise AssertionError(fault) from None
 
 
 class Line:
@@ -239,7 +241,9 @@ class Agent:
         self.lines.append(made)
         return made
 
-    def invite(self, target: Hop, body: Body | None, user: str = "2125550123", **options: Any) -> Call:
+    def invite(
+        self, target: Hop, body: Body | None, user: str = "2125550123", **options: Any
+    ) -> Call:
         """Call a peer."""
         transport = target.transport.value.lower()
         uri = Uri.parse(f"sip:{user}@{target.host}:{target.port};transport={transport}")
@@ -249,7 +253,9 @@ class Agent:
         self.endpoint.flush()
         return call
 
-    async def talk(self, target: Hop, line: Line | None = None, **options: Any) -> tuple[Call, Line]:
+    async def talk(
+        self, target: Hop, line: Line | None = None, **options: Any
+    ) -> tuple[Call, Line]:
         """Call a peer that answers."""
         line = line or self.line()
         call = self.invite(target, line.offer(), **options)
@@ -288,7 +294,7 @@ def at(port: int, transport: Transport = Transport.UDP) -> Hop:
 @asynccontextmanager
 async def agent(
     *,
-    config: Config = Config(),
+    config: Config = _CONFIG,
     timers: Timers = DEFAULT_TIMERS,
     guard: DigestServer | None = None,
     server_tls: ssl.SSLContext | None = None,

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import wave
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
 from math import pi, sin
@@ -110,7 +110,7 @@ class Baresip:
     async def until_logged(self, text: str) -> None:
         """Until it has printed something."""
         async with asyncio.timeout(DEADLINE_S):
-            while text not in self.log:
+            while text not in self.log:  # noqa: ASYNC110 - a file tells of no change
                 await asyncio.sleep(0.02)
 
     async def until_message(self, name: str, count: int = 1) -> Said:
@@ -166,7 +166,7 @@ async def baresip(
     transport: str = "udp",
     certificate: tuple[Path, Path] | None = None,
     authority: Path | None = None,
-    settings: Sequence[str] = (),
+    user: str = "baresip",
 ) -> AsyncIterator[Baresip]:
     """A baresip of one account that sends a tone of 440 Hz and writes down what it hears.
     `account`: parameters of the account, such as `;mediaenc=srtp-mand`."""
@@ -179,8 +179,8 @@ async def baresip(
         "module_path /usr/lib/baresip/modules",
         *(f"module {name}.so" for name in _MODULES),
         *(f"module_app {name}.so" for name in _APPLICATIONS),
-        f"ctrl_tcp_listen {HOST}:{control}", f"cons_listen {HOST}:{keys}", "jitter_buffer_delay 1-5",
-        *settings,
+        f"ctrl_tcp_listen {HOST}:{control}", f"cons_listen {HOST}:{keys}",
+        "jitter_buffer_delay 1-5",
     ]  # fmt: skip
     if certificate is not None:
         pem = place / "both.pem"
@@ -189,7 +189,7 @@ async def baresip(
     if authority is not None:
         lines.append(f"sip_cafile {authority}")
     (place / "config").write_text("\n".join(lines) + "\n")
-    uri = f"sip:baresip@{HOST}:{port};transport={transport}"
+    uri = f"sip:{user}@{HOST}:{port};transport={transport}"
     (place / "accounts").write_text(f"<{uri}>;regint=0;answermode={answers}{account}\n")
     (place / "contacts").touch()
     with (place / "log").open("wb") as log:

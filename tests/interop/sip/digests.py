@@ -22,7 +22,8 @@ def challenge(algorithm: str, nonce: str, *, is_stale: bool = False) -> str:
 def is_right(said: Said, header: str, algorithm: str, nonce: str, count: int = 1) -> bool:
     """Whether a request proves that its sender knows the password, with the nonce of ours."""
     value = said.header(header)
-    given = {name.lower(): text.strip('"') for name, text in re.findall(r'(\w+)=("[^"]*"|[^,\s]+)', value)}
+    pairs = re.findall(r'(\w+)=("[^"]*"|[^,\s]+)', value)
+    given: dict[str, str] = {name.lower(): text.strip('"') for name, text in pairs}
     assert given["realm"] == REALM and given["username"] == USER and given["nonce"] == nonce
     assert given["algorithm"] == algorithm and given["qop"] == "auth"
     assert given["nc"] == f"{count:08x}"

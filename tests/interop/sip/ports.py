@@ -7,6 +7,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 _TRIES = 64
+_LISTENING = "0A"
 
 
 def udp_port(*, pair: bool = False) -> int:
@@ -37,7 +38,7 @@ def is_bound(port: int, protocol: str) -> bool:
     for name in (protocol, f"{protocol}6"):
         for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]:
             fields = line.split()
-            if int(fields[1].rpartition(":")[2], 16) == port:
-                if protocol == "udp" or fields[3] == "0A":
-                    return True
+            is_here = int(fields[1].rpartition(":")[2], 16) == port
+            if is_here and (protocol == "udp" or fields[3] == _LISTENING):
+                return True
     return False

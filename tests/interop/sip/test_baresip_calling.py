@@ -17,8 +17,8 @@ from protocols.sip.events import (
     EndCause,
     Ended,
     IncomingCall,
-    Offered,
     OfferAnswered,
+    Offered,
     ReferReceived,
 )
 from protocols.sip.fields import NameAddr

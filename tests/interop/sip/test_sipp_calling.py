@@ -17,8 +17,8 @@ from protocols.sip.events import (
     EndCause,
     Ended,
     IncomingCall,
-    Offered,
     OfferAnswered,
+    Offered,
     ReferProgress,
     ReferReceived,
 )
@@ -167,7 +167,8 @@ async def test_the_caller_is_sent_elsewhere(folder: Path) -> None:
 async def test_the_caller_gives_up(folder: Path) -> None:
     """SIPp cancels: 200 for the CANCEL, 487 for the INVITE, and the call is over."""
     steps = (
-        *CALLS, recv(180), asks_about_invite("CANCEL"), recv(200), recv(487), asks_about_invite("ACK")
+        *CALLS, recv(180), asks_about_invite("CANCEL"), recv(200), recv(487),
+        asks_about_invite("ACK"),
     )  # fmt: skip
     async with agent() as ours, sipp(folder, *steps, target=_port(ours)) as peer:
         incoming = await ours.heard.until(IncomingCall)
@@ -180,7 +181,8 @@ async def test_the_caller_gives_up(folder: Path) -> None:
 async def test_a_cancel_that_crosses_our_answer_changes_nothing(folder: Path) -> None:
     """The CANCEL that comes after our 200 gets its own 200; the call stands until SIPp ends it."""
     steps = (
-        *CALLS, recv(180), recv(200, rrs=True), asks_about_invite("CANCEL"), recv(200), asks("ACK", 1), *LEAVES
+        *CALLS, recv(180), recv(200, rrs=True), asks_about_invite("CANCEL"), recv(200),
+        asks("ACK", 1), *LEAVES,
     )  # fmt: skip
     async with agent() as ours, sipp(folder, *steps, target=_port(ours)) as peer:
         incoming = await ours.heard.until(IncomingCall)
@@ -207,7 +209,8 @@ async def test_the_caller_is_challenged(folder: Path, secret: str) -> None:
     after = (recv(200, rrs=True), asks("ACK", 2), asks("BYE", 3), recv(200))
     wrong = (recv(401), asks_about_invite("ACK", 2))
     steps = (
-        *CALLS, recv(401, auth=True), asks_about_invite("ACK"), *again, *(after if is_right else wrong)
+        *CALLS, recv(401, auth=True), asks_about_invite("ACK"), *again,
+        *(after if is_right else wrong),
     )  # fmt: skip
     known = {"sipp": "sesame"}
     guard = DigestServer(
@@ -343,7 +346,8 @@ async def test_our_provisional_response_is_reliable(folder: Path) -> None:
 @covers(SIPP_CALLING, suite.REFER_REFUSED)
 async def test_the_caller_may_not_have_us_call(folder: Path) -> None:
     """SIPp's REFER gets 603, without asking anybody, and the call goes on."""
-    steps = (*TAKEN, asks("REFER", 2, f"Refer-To: <{TARGET}>"), recv(603), asks("BYE", 3), recv(200))
+    refer = asks("REFER", 2, f"Refer-To: <{TARGET}>")
+    steps = (*TAKEN, refer, recv(603), asks("BYE", 3), recv(200))
     async with agent() as ours, sipp(folder, *steps, target=_port(ours)) as peer:
         await ours.taken()
         await _ends(ours)
@@ -412,7 +416,10 @@ async def test_the_address_in_via_may_be_wrong(folder: Path) -> None:
 @covers(SIPP_CALLING, suite.ROUTED)
 async def test_our_requests_follow_the_recorded_route(folder: Path) -> None:
     """The routes of the INVITE come back in our 200, and our BYE follows them in their order."""
-    recorded = ("Record-Route: <sip:[local_ip]:[local_port];lr>", "Record-Route: <sip:two.example.com;lr>")
+    recorded = (
+        "Record-Route: <sip:[local_ip]:[local_port];lr>",
+        "Record-Route: <sip:two.example.com;lr>",
+    )
     steps = (
         asks("INVITE", 1, *recorded, body=audio(), is_first=True), recv(100, optional=True),
         recv(200, rrs=True), asks("ACK", 1), recv("BYE"), answer(200, is_new=False),

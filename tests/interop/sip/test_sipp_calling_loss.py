@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from protocols.sip.events import Confirmed, EndCause, Ended, IncomingCall
+from protocols.sip.flow import Transport
 from tests.interop.matrix import covers
 from tests.interop.sip import suite
 from tests.interop.sip.agent import HOST, agent
 from tests.interop.sip.lossy import Link, lossy
 from tests.interop.sip.sipp import answer, asks, audio, pause, recv, sipp
 from tests.interop.sip.suite import SIPP_CALLING
-from protocols.sip.flow import Transport
 
 CALLS = (
     asks("INVITE", 1, body=audio(), is_first=True), recv(100, optional=True),
@@ -106,6 +106,6 @@ async def test_everything_twice_is_one_call(folder: Path) -> None:
 async def test_the_caller_hears_180_after_200(folder: Path) -> None:
     """Our 180 comes after our 200, and SIPp's call is good."""
     async with lossy(kept={"180 INVITE": "200 INVITE"}) as link:
-        came = await _whole_call(folder, link, (*CALLS, recv(180), pause(300),
-                                                asks("BYE", 2), recv(200)), is_ringing=True)  # fmt: skip
+        steps = (*CALLS, recv(180), pause(300), asks("BYE", 2), recv(200))
+        came = await _whole_call(folder, link, steps, is_ringing=True)
         assert came.index("200 INVITE") < came.index("180 INVITE")

@@ -101,13 +101,14 @@ async def test_everything_twice_is_one_call(folder: Path) -> None:
 @covers(SIPP_CALLED, suite.REORDERED)
 async def test_a_late_180_changes_nothing(folder: Path) -> None:
     """A 180 that comes after the 200 is not told, and the call stands."""
-    async with lossy(kept={"180 INVITE": "200 INVITE"}) as link:
-        async with agent() as ours, sipp(folder, *TAKEN, contact_port=link.near) as peer:
-            link.peer = HOST, peer.port
-            call, _ = await ours.talk(at(link.near))
-            await ours.hang_up(call)
-            await peer.finish()
-            assert not any(isinstance(each, Progress) for each in ours.heard.all)
-            assert [each.name for each in peer.messages if each.is_received] == [
-                "INVITE", "ACK", "BYE",
-            ]  # fmt: skip
+    async with (
+        lossy(kept={"180 INVITE": "200 INVITE"}) as link,
+        agent() as ours,
+        sipp(folder, *TAKEN, contact_port=link.near) as peer,
+    ):
+        link.peer = HOST, peer.port
+        call, _ = await ours.talk(at(link.near))
+        await ours.hang_up(call)
+        await peer.finish()
+        assert not any(isinstance(each, Progress) for each in ours.heard.all)
+        assert [each.name for each in peer.messages if each.is_received] == ["INVITE", "ACK", "BYE"]
