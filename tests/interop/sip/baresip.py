@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.interop.programs import STOP_S, find
-from tests.interop.sip.ports import udp_port
+from tests.interop.sip.ports import free_port
 from tests.interop.sip.sipp import Said
 
 HOST = "127.0.0.1"
@@ -165,14 +165,13 @@ async def baresip(
     account: str = "",
     transport: str = "udp",
     certificate: tuple[Path, Path] | None = None,
-    authority: Path | None = None,
     user: str = "baresip",
 ) -> AsyncIterator[Baresip]:
     """A baresip of one account that sends a tone of 440 Hz and writes down what it hears.
     `account`: parameters of the account, such as `;mediaenc=srtp-mand`."""
     place = folder / f"baresip-{next(_NUMBERS)}"
     place.mkdir()
-    port, control, keys = udp_port(), udp_port(), udp_port()
+    port, control, keys = free_port(), free_port(), free_port()
     lines = [
         "poll_method epoll", f"sip_listen {HOST}:{port}", f"net_interface {HOST}",
         f"audio_source aufile,{_tone(place)}", "audio_player aubridge,nil", f"snd_path {place}",
@@ -186,8 +185,6 @@ async def baresip(
         pem = place / "both.pem"
         pem.write_bytes(certificate[0].read_bytes() + certificate[1].read_bytes())
         lines.append(f"sip_certificate {pem}")
-    if authority is not None:
-        lines.append(f"sip_cafile {authority}")
     (place / "config").write_text("\n".join(lines) + "\n")
     uri = f"sip:{user}@{HOST}:{port};transport={transport}"
     (place / "accounts").write_text(f"<{uri}>;regint=0;answermode={answers}{account}\n")

@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 
 from tests.interop.programs import STOP_S, Missing, find
-from tests.interop.sip.ports import is_bound, udp_port
+from tests.interop.sip.ports import free_port, is_bound
 
 HOST = "127.0.0.1"
 REALM = "kamailio.example.com"
@@ -148,7 +148,7 @@ async def kamailio(
     """A Kamailio in front of a peer at the port `behind`."""
     place = folder / f"kamailio-{next(_NUMBERS)}"
     place.mkdir()
-    port, tls_port = udp_port(), udp_port()
+    port, tls_port = free_port(), free_port()
     tls = ""
     modules = _MODULES.split()
     if certificate is not None:
@@ -161,8 +161,8 @@ async def kamailio(
             )  # fmt: skip
         )
     text = _CONFIG.format(
-        library=_library(), port=port, place=place, algorithm=algorithm, nonce_s=nonce_s, realm=REALM, behind=behind,
-        password=PASSWORD, tls=tls, enable_tls="yes" if tls else "no",
+        library=_library(), port=port, place=place, algorithm=algorithm, nonce_s=nonce_s,
+        realm=REALM, behind=behind, password=PASSWORD, tls=tls, enable_tls="yes" if tls else "no",
         listen_tls=f"listen=tls:127.0.0.1:{tls_port}" if tls else "",
         modules="\n".join(f'loadmodule "{name}.so"' for name in modules),
     )  # fmt: skip

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
+import random
 import socket
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
-_TRIES = 64
+_FIRST, _LAST, _STEP = 10_000, 19_996, 4
+"""Below what systems hand out by themselves, and apart from our own media ports: what is free now
+stays so until a program has taken it."""
 _LISTENING = "0A"
+_TURNS = count(random.SystemRandom().randrange((_LAST - _FIRST) // _STEP))
 
 
-def udp_port(*, pair: bool = False) -> int:
-    """A port that nobody used a moment ago, neither for UDP nor for TCP; with `pair` an even one
-    whose next three are free for UDP as well."""
-    for _ in range(_TRIES):
-        with suppress(OSError), ExitStack() as stack:
-            port = _bind(stack, socket.SOCK_DGRAM, 0)
-            if pair:
-                if port % 2:
-                    continue
-                for above in (1, 2, 3):
-                    _bind(stack, socket.SOCK_DGRAM, port + above)
-            else:
-                _bind(stack, socket.SOCK_STREAM, port)
+def free_port() -> int:
+    """An even port that nobody uses, for UDP or TCP, nor the three above it; never the same twice
+    until all had their turn."""
+    for _ in range(_FIRST, _LAST, _STEP):
+        port = _FIRST + next(_TURNS) * _STEP % (_LAST - _FIRST)
+        if all(_is_free(port + above) for above in range(_STEP)):
             return port
     raise AssertionError("no free port")
 
 
-def _bind(stack: ExitStack, kind: socket.SocketKind, port: int) -> int:
-    made = stack.enter_context(socket.socket(socket.AF_INET, kind))
-    made.bind(("127.0.0.1", port))
-    return int(made.getsockname()[1])
+def _is_free(port: int) -> bool:
+    with ExitStack() as stack:
+        try:
+            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                made = stack.enter_context(socket.socket(socket.AF_INET, kind))
+                made.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def is_bound(port: int, protocol: str) -> bool:

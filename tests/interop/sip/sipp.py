@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 
 from tests.interop.programs import STOP_S, find
-from tests.interop.sip.ports import is_bound, udp_port
+from tests.interop.sip.ports import free_port, is_bound
 
 HOST = "127.0.0.1"
 GIVE_UP_S = 25
@@ -275,14 +275,15 @@ async def sipp(
     scenario = f'<scenario name="interop">{"".join(steps)}{unused}</scenario>'
     file = stem.with_suffix(".xml")
     file.write_text('<?xml version="1.0" encoding="ISO-8859-1" ?>\n' + scenario)
-    port = port or udp_port()
+    port = port or free_port()
     command = [
         find("sipp", "sip-tester"), *([f"{HOST}:{target}"] if target else []),
         "-sf", str(file), "-i", HOST, "-p", str(port), "-m", str(calls), "-nostdin",
         "-t", transport, "-key", "contact_port", str(contact_port or port),
-        "-timeout", f"{GIVE_UP_S}s", "-timeout_error", "-trace_err", "-error_file", str(stem.with_suffix(".errors")),
-        "-trace_stat", "-stf", str(stem.with_suffix(".csv")), "-fd", "1",
-        "-mp", str(media_port or udp_port(pair=True)), *options,
+        "-timeout", f"{GIVE_UP_S}s", "-timeout_error",
+        "-trace_err", "-error_file", str(stem.with_suffix(".errors")), "-trace_stat",
+        "-stf", str(stem.with_suffix(".csv")), "-fd", "1",
+        "-mp", str(media_port or free_port()), *options,
     ]  # fmt: skip
     if is_traced:
         command += ["-trace_msg", "-message_file", str(stem.with_suffix(".messages"))]

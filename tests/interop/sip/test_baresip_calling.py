@@ -285,20 +285,26 @@ async def test_a_call_comes_over_tcp(folder: Path) -> None:
         await _leaves(ours, peer)
 
 
+def _asking(authority: Authority, certificate: tuple[Path, Path]) -> ssl.SSLContext:
+    """Wants a certificate of whoever calls."""
+    made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority.file))
+    made.load_cert_chain(*certificate)
+    made.verify_mode = ssl.CERT_REQUIRED
+    return made
+
+
 @covers(BARESIP_CALLING, suite.TLS, suite.SRTP)
 async def test_a_call_comes_over_tls_with_secure_media(
     folder: Path, authority: Authority, certificate: tuple[Path, Path]
 ) -> None:
-    """baresip knows our authority; the keys of RFC 4568 agree, and each hears the other."""
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(*certificate)
+    """baresip shows a certificate of our authority; the keys of RFC 4568 agree, and each hears the
+    other."""
     async with (
-        agent(server_tls=server) as ours,
+        agent(server_tls=_asking(authority, certificate)) as ours,
         baresip(
-            folder, transport="tls", authority=authority.file, certificate=certificate,
-            account=";mediaenc=srtp-mand",
+            folder, transport="tls", certificate=certificate, account=";mediaenc=srtp-mand"
         ) as peer,
-    ):  # fmt: skip
+    ):
         await peer.do("dial", _target(ours, Transport.TLS))
         _, line = await ours.taken(ours.line(security=MediaSecurity.SECURE))
         await line.heard.until(MediaStarted)
@@ -308,6 +314,27 @@ async def test_a_call_comes_over_tls_with_secure_media(
         assert loudest_of_pcm(peer.recorded) == OURS_HZ
         assert loudest_of_ulaw(line.audio) == BARESIP_HZ
         assert "SRTP is Enabled" in peer.log
+
+
+@covers(BARESIP_CALLING, suite.TLS)
+async def test_a_caller_with_a_certificate_of_others_is_refused(
+    folder: Path, authority: Authority, certificate: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The INVITE of a baresip whose certificate somebody else signed is not read; that of another,
+    which comes later, is."""
+    theirs = Authority(tmp_path, "others").sign("localhost")
+    async with (
+        agent(server_tls=_asking(authority, certificate)) as ours,
+        baresip(folder, transport="tls", certificate=theirs) as stranger,
+        baresip(folder, transport="tls", certificate=certificate) as peer,
+    ):
+        await stranger.do("dial", _target(ours, Transport.TLS))
+        await stranger.until_message("INVITE")
+        await peer.do("dial", _target(ours, Transport.TLS))
+        await ours.taken()
+        await _leaves(ours, peer)
+        assert len([each for each in ours.heard.all if isinstance(each, IncomingCall)]) == 1
+        assert not [each for each in stranger.messages if each.is_received]
 
 
 @covers(BARESIP_CALLING, suite.DTMF_TO, suite.DTMF_FROM)

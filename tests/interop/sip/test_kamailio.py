@@ -28,7 +28,7 @@ from tests.interop.matrix import covers
 from tests.interop.sip import suite
 from tests.interop.sip.agent import HOST, agent, at
 from tests.interop.sip.kamailio import PASSWORD, REALM, USER, kamailio
-from tests.interop.sip.ports import udp_port
+from tests.interop.sip.ports import free_port
 from tests.interop.sip.sipp import (
     BYE_TAKEN,
     INVITED,
@@ -70,7 +70,7 @@ def _account(hop: Hop, secret: str = PASSWORD) -> Account:
 )
 async def test_a_call_through_the_proxy(folder: Path, algorithm: str) -> None:
     """Kamailio accepts our answer to its 407; ACK and BYE reach SIPp by way of Kamailio."""
-    behind = udp_port()
+    behind = free_port()
     async with (
         kamailio(folder, behind=behind, algorithm=algorithm) as proxy,
         agent() as ours,
@@ -90,7 +90,7 @@ async def test_a_call_through_the_proxy(folder: Path, algorithm: str) -> None:
 @covers(KAMAILIO, suite.RINGING)
 async def test_the_peer_behind_the_proxy_ends_the_call(folder: Path) -> None:
     """180 comes through, and so does SIPp's BYE, which follows the route."""
-    behind = udp_port()
+    behind = free_port()
     steps = (
         NOTED, answer(180), ANSWERED, recv("ACK"), request("BYE", 1, "Route:[$6]"), recv(200)
     )  # fmt: skip
@@ -111,7 +111,7 @@ async def test_the_peer_behind_the_proxy_ends_the_call(folder: Path) -> None:
 @covers(KAMAILIO, suite.BUSY)
 async def test_a_refusal_behind_the_proxy(folder: Path) -> None:
     """SIPp's 486 comes through, and Kamailio has our ACK."""
-    behind = udp_port()
+    behind = free_port()
     steps = (INVITED, answer(486, is_repeated=True), recv("ACK"))
     async with (
         kamailio(folder, behind=behind) as proxy,
@@ -126,7 +126,7 @@ async def test_a_refusal_behind_the_proxy(folder: Path) -> None:
 @covers(KAMAILIO, suite.NO_ANSWER)
 async def test_a_call_that_nobody_answers_is_canceled(folder: Path) -> None:
     """Our CANCEL reaches SIPp through Kamailio, and its 487 us."""
-    behind = udp_port()
+    behind = free_port()
     steps = (
         NOTED, answer(180), recv("CANCEL"), answer(200, is_new=False),
         answer(487, OUR_VIA, is_repeated=True, is_to_invite=True), recv("ACK"),
@@ -215,7 +215,7 @@ async def test_a_call_over_tls(
     folder: Path, authority: Authority, certificate: tuple[Path, Path]
 ) -> None:
     """Kamailio's certificate is verified; the call goes over TLS to it, and over UDP to SIPp."""
-    behind = udp_port()
+    behind = free_port()
     context = ssl.create_default_context(cafile=str(authority.file))
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     server.load_cert_chain(*certificate)

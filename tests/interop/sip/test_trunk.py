@@ -16,7 +16,7 @@ from protocols.sip.events import EndCause
 from tests.channels.certificates import Authority
 from tests.interop.sip.baresip import baresip
 from tests.interop.sip.kamailio import PASSWORD, REALM, USER, kamailio
-from tests.interop.sip.ports import udp_port
+from tests.interop.sip.ports import free_port
 from tests.interop.sip.sipp import (
     BYE_TAKEN,
     INVITED,
@@ -59,7 +59,7 @@ async def _gateway(file: Path, *arguments: str) -> str:
 def _file(folder: Path, name: str, lines: list[str]) -> Path:
     file = folder / f"{name}.toml"
     trunk = ["[[trunks]]", 'name = "lab"', f'host = "{HOST}"', f'caller_number = "{SHOP}"', *lines]
-    voice = ["[voice]", f'listen = "{HOST}:{udp_port()}"']
+    voice = ["[voice]", f'listen = "{HOST}:{free_port()}"']
     file.write_text("\n".join([*voice, *trunk]) + "\n")
     return file
 
@@ -104,7 +104,7 @@ async def test_a_secure_call_from_the_command_line(
 
 async def test_a_trunk_registers_and_calls_through_the_proxy(folder: Path) -> None:
     """The trunk registers at Kamailio, calls through it with its password, and leaves."""
-    behind = udp_port()
+    behind = free_port()
     taken = (INVITED, answer(180), answer(200, body=audio(), is_repeated=True), recv("ACK"))
     async with (
         kamailio(folder, behind=behind) as proxy,
@@ -139,7 +139,7 @@ async def test_calls_come_over_a_trunk_from_its_networks(folder: Path) -> None:
         recv(200, rrs=True), asks("ACK", 1), asks("BYE", 2), recv(200),
     )  # fmt: skip
     answering = Answering()
-    of = settings(udp_port(), networks=LOOPBACK, options_s=0.0)
+    of = settings(free_port(), networks=LOOPBACK, options_s=0.0)
     async with (
         running(of, on_incoming=answering) as trunks,
         sipp(folder, *steps, target=trunks.port) as peer,
@@ -152,7 +152,7 @@ async def test_calls_come_over_a_trunk_from_its_networks(folder: Path) -> None:
 async def test_calls_of_baresip_over_a_trunk(folder: Path) -> None:
     """baresip's keys come once each, and what the trunk plays is in its recording."""
     answering = Answering(OURS_HZ)
-    of = settings(udp_port(), networks=LOOPBACK, options_s=0.0)
+    of = settings(free_port(), networks=LOOPBACK, options_s=0.0)
     async with running(of, on_incoming=answering) as trunks, baresip(folder) as peer:
         await peer.do("dial", f"sip:{SHOP}@{HOST}:{trunks.port}")
         await peer.until("CALL_ESTABLISHED")
@@ -168,7 +168,7 @@ async def test_calls_of_baresip_over_a_trunk(folder: Path) -> None:
 
 async def test_strangers_hear_nothing(folder: Path) -> None:
     """SIPp outside of the trunk's networks repeats its INVITE and gets no byte."""
-    of = settings(udp_port(), networks=("192.0.2.0/24",), options_s=0.0)
+    of = settings(free_port(), networks=("192.0.2.0/24",), options_s=0.0)
     steps = (asks("INVITE", 1, body=audio(), is_first=True), recv(100), recv(200))
     async with running(of) as trunks, sipp(folder, *steps, target=trunks.port) as peer:
         await peer.until("INVITE", 2)
