@@ -13,12 +13,14 @@ from math import pi, sin
 from pathlib import Path
 from typing import Any
 
-from tests.interop.programs import STOP_S, find
+from tests.interop.programs import find
 from tests.interop.sip.ports import free_port
 from tests.interop.sip.sipp import Said
 
 HOST = "127.0.0.1"
 DEADLINE_S = 10.0
+STOP_S = 1.0
+"""baresip waits for calls that nobody ends."""
 _NUMBERS = count(1)
 _MODULES = ("g711", "aubridge", "aufile", "sndfile", "srtp", "uuid", "cons")
 _APPLICATIONS = ("account", "menu", "ctrl_tcp")
