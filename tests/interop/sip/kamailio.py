@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -118,14 +120,14 @@ class Kamailio:
                 await asyncio.sleep(0.02)
 
     async def close(self) -> None:
-        """End it with its children."""
+        """End it with its children, which are a group of their own."""
         if self._process.returncode is None:
             self._process.terminate()
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), STOP_S)
-            except TimeoutError:
-                self._process.kill()
-                await self._process.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        await self._process.wait()
 
 
 def _library() -> Path:
@@ -171,7 +173,7 @@ async def kamailio(
         process = await asyncio.create_subprocess_exec(
             find("kamailio", "kamailio"), "-f", str(place / "kamailio.cfg"), "-DD", "-E",
             "-w", str(place), "-Y", str(place), "-m", "32", "-M", "8",
-            stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+            stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     made = Kamailio(process, place, port, tls_port)
     try:
