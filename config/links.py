@@ -41,6 +41,7 @@ class LinkSettings(Section, frozen=True):
     password: Annotated[str, Meta(max_length=8)] = ""
     password_file: Path | None = None
     system_type: Annotated[str, Meta(max_length=12)] = ""
+    version: Literal["3.4", "5.0"] = "3.4"
     bind: Literal["transceiver", "pair"] = "transceiver"
     binds: Annotated[int, Meta(ge=1, le=64)] = 1
     window: Annotated[int, Meta(ge=1, le=10_000)] = 100

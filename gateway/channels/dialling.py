@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gateway.channels.bind import Half, SmppBind
 from gateway.channels.pacing import backoff_s
 from gateway.channels.tls import TlsFault
-from protocols.smpp import BindKind, Role, Session, Timers
+from protocols.smpp import VERSION_3_4, VERSION_5, BindKind, Role, Session, Timers
 from protocols.smpp.connection import connect
 
 if TYPE_CHECKING:
@@ -107,7 +107,8 @@ class Dialler:
             enquire_s=settings.enquire_s,
             inactivity_s=settings.inactivity_s or None,
         )
-        session = Session(Role.ESME, window=settings.window, timers=timers)
+        version = VERSION_5 if settings.version == "5.0" else VERSION_3_4
+        session = Session(Role.ESME, window=settings.window, timers=timers, version=version)
         half = Half(self._bind, self._kind, session, link.next_session())
         where = f"{settings.host}:{settings.port}"
         try:

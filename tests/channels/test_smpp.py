@@ -9,7 +9,7 @@ import pytest
 
 from gateway.model import Cause, EventKind
 from gateway.sandbox.smsc import SandboxSmsc
-from protocols.smpp import BindKind
+from protocols.smpp import Bind, BindKind, decode
 from protocols.smpp import status as s
 from tests.channels.smpp_stage import LINK, message, stage, states
 
@@ -116,6 +116,28 @@ async def test_a_bind_that_is_refused_says_why(smsc: SandboxSmsc) -> None:
         assert report.state.error == "ESME_RINVPASWD: the password is wrong"
         assert report.state.next_try is not None
         assert not one.link.is_usable()
+
+
+@pytest.mark.parametrize(("version", "told"), [("3.4", 0x34), ("5.0", 0x50)])
+async def test_a_link_asks_for_the_version_of_its_settings(
+    smsc: SandboxSmsc, version: str, told: int
+) -> None:
+    """The carrier of the sandbox knows 3.4 alone: both are then spoken as that."""
+    asked: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.put_nowait(await reader.read(200))
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, stage(smsc, is_up=False, port=port, version=version):
+        async with asyncio.timeout(20):
+            pdu = decode(await asked.get())
+    assert isinstance(pdu, Bind)
+    assert pdu.interface_version == told
+    async with stage(smsc, version=version) as one:
+        await one.shows("up")
 
 
 # Pairs --------------------------------------------------------------------------------------------
