@@ -38,7 +38,7 @@ from gateway.store.directory import Directory
 from gateway.store.esmes import Esme
 from gateway.store.nodes import Node
 from gateway.store.queries import load
-from protocols.smpp import VERSION_5, Bind, BindKind, Limits, Role, Session, Timers
+from protocols.smpp import Bind, BindKind, Limits, Role, Session, Timers
 from protocols.smpp import commands as c
 from protocols.smpp.connection import Listener, SmppConnection, listen
 
@@ -265,7 +265,6 @@ class SmppServer:
                 inactivity_s=settings.inactivity_s or None,
             ),
             takes=TAKES,
-            version=VERSION_5,
         )
 
     def _new_caller(self) -> Caller:

@@ -6,13 +6,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.channels.esme.deliveries import without_parameters
 from gateway.store.embedded import ConnectParameters
-from protocols.smpp import VERSION_3_4, VERSION_5, BindKind, Message, encode_submit_body
+from protocols.smpp import BindKind, Message, encode_submit_body
 from protocols.smpp.status import ESME_ROK, ESME_RX_P_APPN, ESME_RX_T_APPN
 from protocols.sms.reassembly import join, read
 from tests.channels.esme.stage import PHONE, EsmeStage, esme_stage, eventually
@@ -236,16 +235,6 @@ async def test_an_older_esme_gets_no_optional_parameters(stage: EsmeStage) -> No
         assert message.tlvs == []
         assert receipt_in(message).message_id == id_
         await eventually(lambda: nothing_left(stage))
-
-
-@pytest.mark.parametrize("version", [VERSION_3_4, VERSION_5])
-async def test_an_esme_gets_the_version_that_it_asks_for(stage: EsmeStage, version: int) -> None:
-    """SMPP 3.4 or 5.0."""
-    async with await open_esme(stage.port) as esme:
-        session = esme.connection.session
-        session.version = version
-        await esme.bind("pos", stage.passwords["pos"], BindKind.RECEIVER)
-        assert session.version == version
 
 
 @given(
