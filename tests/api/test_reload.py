@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import ssl
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from config.faults import Fault, SettingsError
 from config.settings import HttpSettings, LinkSettings, LogSettings, MailSettings, Settings
 from gateway.api.server import ApiServer, CannotListen
 from tests.api.fixtures import ADMIN_KEY, Api, NoDatabase, make_context, make_settings
-from tests.api.test_server import make_certificate
+from tests.channels.certificates import self_signed
 
 ACME = LinkSettings(name="acme", host="127.0.0.1", system_id="lab")
 
@@ -77,10 +76,9 @@ def test_a_mail_account_is_taken_over_but_not_added() -> None:
     assert (added.mail, added.at_restart) == (False, ["mail"])
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
 async def test_a_new_certificate_is_shown_to_the_next_connection(tmp_path: Path) -> None:
     """One that does not serve is told, and the old one stays."""
-    certificate, key = make_certificate(tmp_path)
+    certificate, key = self_signed(tmp_path)
     http = HttpSettings(listen="127.0.0.1:0", tls_cert=certificate, tls_key=key)
     settings = make_settings(tmp_path)
     context = make_context(Settings(http=http, store=settings.store), NoDatabase())
@@ -88,7 +86,7 @@ async def test_a_new_certificate_is_shown_to_the_next_connection(tmp_path: Path)
     await server.start()
     try:
         old = certificate.read_bytes()
-        make_certificate(tmp_path)
+        self_signed(tmp_path)
         assert await answers(server.url, old)
         server.reload_tls()
         assert await answers(server.url, certificate.read_bytes())

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import pytest
 from config.settings import HttpSettings, Settings
 from gateway.api.server import KEYED, ApiServer, CannotListen, Listener, make_app, open_endpoints
 from tests.api.fixtures import SHOP_KEY, Api, NoDatabase, make_context, make_settings
+from tests.channels.certificates import self_signed
 
 
 async def test_every_endpoint_is_in_the_description(api: Api) -> None:
@@ -234,12 +233,11 @@ async def test_a_request_under_way_gets_its_answer_before_the_end(
     await stopping
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
 async def test_the_api_speaks_tls_with_the_files_it_is_given(
     tmp_path: Path, session: aiohttp.ClientSession
 ) -> None:
     """With a certificate and its key the API is https; files that do not serve are told."""
-    certificate, key = make_certificate(tmp_path)
+    certificate, key = self_signed(tmp_path)
     http = HttpSettings(listen="127.0.0.1:0", tls_cert=certificate, tls_key=key)
     settings = msgspec.structs.replace(make_settings(tmp_path), http=http)
     server = ApiServer(make_context(settings, NoDatabase()))
@@ -252,18 +250,3 @@ async def test_the_api_speaks_tls_with_the_files_it_is_given(
     key.write_text("no key", encoding="utf-8")
     with pytest.raises(CannotListen, match="tls_cert"):
         ApiServer(make_context(settings, NoDatabase()))
-
-
-def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that signs itself, and its key."""
-    certificate, key = folder / "cert.pem", folder / "key.pem"
-    command = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
-        " -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
-    )
-    subprocess.run(
-        [*command.split(), "-keyout", str(key), "-out", str(certificate)],
-        check=True,
-        capture_output=True,
-    )
-    return certificate, key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 from pathlib import Path
 
 from cryptography import x509
@@ -41,14 +42,32 @@ class Authority:
         )
         files = self._folder / f"{name}.crt", self._folder / f"{name}.key"
         files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        files[1].write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
+        files[1].write_bytes(_pem(key))
         return files
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A new certificate for 127.0.0.1 that signs itself, and its key: cert.pem and key.pem."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    host, address = _name("127.0.0.1"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    certificate = (
+        _builder(host, host, key.public_key())
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / "cert.pem", folder / "key.pem"
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(_pem(key))
+    return files
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
 
 
 def _name(name: str) -> x509.Name:
