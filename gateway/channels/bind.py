@@ -318,7 +318,10 @@ class SmppBind:
         receipt = parse(message.payload, message.esm_class, message.tlvs)
         if receipt is not None:
             self.figures.receipts += 1
-            services.receipts.receipt(link, receipt, message.source, respond)
+            # Some carriers leave the addresses of a receipt as they were in the text.
+            is_unswapped = services.is_ours(message.source) and not services.is_ours(message.dest)
+            phone = message.dest if is_unswapped else message.source
+            services.receipts.receipt(link, receipt, phone, respond)
         else:
             self.figures.texts += 1
             services.texts.text(link, half.number, message, respond)

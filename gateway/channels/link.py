@@ -92,6 +92,8 @@ class Services:
     """
     campaign_of: Callable[[str], str | None] = lambda sender: None
     """The 10DLC campaign of a shop's number."""
+    is_ours: Callable[[str], bool] = lambda address: False
+    """Whether an address, as carriers write it, is a shop's number."""
 
 
 @dataclass(slots=True)

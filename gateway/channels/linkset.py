@@ -105,6 +105,7 @@ class LinkSet:
             wall=time.time,
             dials=DialPace(),
             campaign_of=partial(_campaign, dispatch.directory),
+            is_ours=partial(_is_ours, dispatch.directory),
         )
 
     # What runs -----------------------------------------------------------------------------------
@@ -262,3 +263,8 @@ def _campaign(directory: Directory, sender: str) -> str | None:
     """The 10DLC campaign that a number is registered for."""
     number = directory.number(sender)
     return None if number is None else number.campaign
+
+
+def _is_ours(directory: Directory, address: str) -> bool:
+    digits = address.removeprefix("+")
+    return directory.number(f"+{digits}") is not None or directory.number(digits) is not None
