@@ -38,7 +38,7 @@ from config.settings import (
 )
 from config.toml_lines import KeyLines
 
-__all__ = ["Fault", "SettingsError", "load", "load_with_places"]
+__all__ = ["Fault", "SettingsError", "Survey", "in_order", "load", "load_with_places", "survey"]
 
 _Section = TypeVar("_Section", bound=Section)
 
@@ -54,6 +54,14 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
 
 def load_with_places(path: Path | None, environ: Mapping[str, str]) -> tuple[Settings, Places]:
     """As `load`, with the places of the keys, for who finds more faults than the settings show."""
+    found = survey(path, environ)
+    if found.faults:
+        raise SettingsError(list(found.faults))
+    return found.settings, found.places
+
+
+def survey(path: Path | None, environ: Mapping[str, str]) -> Survey:
+    """The settings, sound or not, with everything wrong with them."""
     faults = _Faults(Places(path))
     raw = _parse(path, faults)
     for applied in overlay(raw, environ):
@@ -66,9 +74,22 @@ def load_with_places(path: Path | None, environ: Mapping[str, str]) -> tuple[Set
     for breach in breaches(settings):
         if not faults.has_any(breach.path, *breach.others):
             faults.add(breach.path, breach.problem, breach.hint)
-    if faults.found:
-        raise SettingsError(sorted(faults.found, key=lambda fault: fault.line or 0))
-    return settings, faults.places
+    return Survey(settings, faults)
+
+
+def in_order(faults: Iterable[Fault]) -> list[Fault]:
+    """Those of no line first, then as the lines of the file go."""
+    return sorted(faults, key=lambda fault: fault.line or 0)
+
+
+class Survey:
+    """Settings that may have faults: where a key has one, `settings` holds its default."""
+
+    def __init__(self, settings: Settings, faults: _Faults) -> None:
+        self.settings = settings
+        self.places = faults.places
+        self.faults = tuple(in_order(faults.found))
+        self.has_fault = faults.has_any
 
 
 class _Faults:

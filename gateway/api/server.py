@@ -270,7 +270,8 @@ def _tls(certificate: Path, key: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(certificate, key)
+        # A password, so that a locked key is an error and never asks at a terminal.
+        context.load_cert_chain(certificate, key, password="")
     except OSError as error:
         raise CannotListen(f"tls_cert and tls_key do not serve: {error}") from error
     return context

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.breach import Breach
-from config.loading import Fault, SettingsError, load, load_with_places
+from config.faults import KeyPath
+from config.loading import Fault, in_order, load, survey
 from config.routes import RouteSettings, effective_routes
 from config.settings import Settings
 from gateway.channels.checks import link_breaches
 from gateway.cli.frame import add_command, config_path
 from gateway.cli.output import paint, print_json, print_table
 from gateway.cli.store import database_by_url
+from gateway.cli.tls_files import listener_breaches
 from gateway.dispatch.choosing import Routing
 from gateway.voice.checks import trunk_breaches, trunk_hints
 from gateway.voice.engines import speech_breaches
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from gateway.cli.frame import Subparsers
 
 Check = Callable[[Settings], Awaitable[Iterable[Breach]]]
-"""Looks at what the settings point to: files, users, databases. Runs only on sound settings."""
+"""Looks at what the settings point to: files, users, databases. Where a key has a fault it sees the
+key's default, and what it says of that key is not told.
+"""
 
 
 def register(subparsers: Subparsers) -> None:
@@ -54,16 +58,17 @@ async def run(args: argparse.Namespace) -> int:
 
 
 async def find_faults(path: Path | None) -> list[Fault]:
-    """Faults of the settings themselves, or if there are none of what they point to."""
-    try:
-        settings, places = load_with_places(path, os.environ)
-    except SettingsError as error:
-        return list(error.faults)
-    return [
-        places.fault(breach.path, breach.problem, breach.hint)
-        for check in CHECKS
-        for breach in await check(settings)
-    ]
+    """Faults of the settings themselves and of what they point to, in the order of the file."""
+    found = survey(path, os.environ)
+    faults = list(found.faults)
+    for about, check in CHECKS:
+        if not found.has_fault(about):
+            faults += [
+                found.places.fault(breach.path, breach.problem, breach.hint)
+                for breach in await check(found.settings)
+                if not found.has_fault(breach.path, *breach.others)
+            ]
+    return in_order(faults)
 
 
 def print_routes(settings: Settings) -> None:
@@ -97,13 +102,8 @@ def _links(route: RouteSettings) -> str:
 
 
 async def tls_files(settings: Settings) -> list[Breach]:
-    """The files for TLS are there and this user may read them."""
-    named = {"tls_cert": settings.http.tls_cert, "tls_key": settings.http.tls_key}
-    return [
-        Breach(("http", key), f"{file} cannot be read", "name a PEM file this user may read")
-        for key, file in named.items()
-        if file is not None and not os.access(file, os.R_OK)
-    ]
+    """The files for TLS of our listeners are there, and serve."""
+    return listener_breaches(settings)
 
 
 async def database_user(settings: Settings) -> list[Breach]:
@@ -133,7 +133,15 @@ async def engines(settings: Settings) -> list[Breach]:
     return speech_breaches(settings)
 
 
-CHECKS: tuple[Check, ...] = (tls_files, links, trunks, engines, database_user, database_by_url)
+CHECKS: tuple[tuple[KeyPath, Check], ...] = (
+    (("http",), tls_files),
+    (("links",), links),
+    (("trunks",), trunks),
+    (("speech", "engines"), engines),
+    (("store", "os_user"), database_user),
+    (("store", "database_url"), database_by_url),
+)
+"""Each with the key without which it has nothing to look at."""
 
 
 def _record(fault: Fault) -> dict[str, object]:

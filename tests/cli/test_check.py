@@ -7,10 +7,12 @@ import os
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from gateway import __version__
 from gateway.cli.frame import CommandError
 from gateway.cli.main import main
+from tests.channels.certificates import self_signed
 
 FAULTY = '[http]\nlisten = 5\n\n[log]\nlevel = "loud"\n'
 
@@ -104,6 +106,74 @@ def test_what_settings_point_to_is_checked(
         f'{path}:5: store.os_user: no user "no-such-user" on this machine',
         f"3 faults: {path}",
     ]
+
+
+def test_one_run_names_faults_of_keys_and_of_what_they_point_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A misspelt key hides no file that is missing and no status that does not exist; a key that
+    is faulty itself is told of once.
+    """
+    path = tmp_path / "gateway.toml"
+    path.write_text(
+        '[http]\nlistn = "127.0.0.1:8080"\n[store]\ndatabase_url = "mysql://lab"\n'
+        '[[links]]\nname = "acme"\nhost = "127.0.0.1"\nsystem_id = "lab"\nwindow = 0\n'
+        'tls = true\ntls_ca = "ca.pem"\nstatuses = { ESME_RNOSUCH = "retry" }\n',
+        encoding="utf-8",
+    )
+    assert main(["check", "--config", str(path)]) == 1
+    lines = [line.removeprefix(f"{path}:") for line in capsys.readouterr().out.splitlines()]
+    assert [line.split(": ")[:2] for line in lines[:-1]] == [
+        ["2", "http.listn"],
+        ["4", "store.database_url"],
+        ["9", "links[0].window"],
+        ["11", "links[0].tls_ca"],
+        ["12", "links[0].statuses"],
+    ]
+
+
+@pytest.mark.parametrize("section", ["http", "smpp"])
+def test_certificates_that_would_not_serve_are_faults(
+    section: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A key of another certificate and a key with a password keep the gateway from starting, so
+    they are found before; a certificate and its own key are in order.
+    """
+    cert, key = self_signed(tmp_path)
+    (tmp_path / "other").mkdir()
+    other = self_signed(tmp_path / "other")[1]
+    locked = tmp_path / "locked.pem"
+    locked.write_bytes(
+        serialization.load_pem_private_key(key.read_bytes(), None).private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"lab"),
+        )
+    )
+    path = tmp_path / "gateway.toml"
+    listen = 'tls_listen = "127.0.0.1:0"\n' if section == "smpp" else ""
+    for used, status in ((key, 0), (other, 1), (locked, 1)):
+        path.write_text(
+            f'[{section}]\n{listen}tls_cert = "{cert}"\ntls_key = "{used}"\n', encoding="utf-8"
+        )
+        assert main(["check", "--config", str(path)]) == status
+        assert (f"{section}.tls_cert: " in capsys.readouterr().out) == bool(status)
+
+
+def test_files_of_the_smpp_listener_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where ESMEs bind over TLS, a certificate, key or authority that is not there is a fault."""
+    path = tmp_path / "gateway.toml"
+    path.write_text(
+        '[smpp]\ntls_listen = "127.0.0.1:0"\ntls_cert = "a.pem"\ntls_key = "b.pem"\n'
+        'tls_client_ca = "c.pem"\n',
+        encoding="utf-8",
+    )
+    assert main(["check", "--config", str(path)]) == 1
+    told = capsys.readouterr().out
+    for line, key in ((3, "tls_cert"), (4, "tls_key"), (5, "tls_client_ca")):
+        assert f"{path}:{line}: smpp.{key}: " in told
 
 
 def test_a_command_that_fails_says_what_to_do(
