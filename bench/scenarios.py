@@ -83,7 +83,7 @@ class _Meters:
     at_s: float
 
     @classmethod
-    async def read(cls, bench: _Bench, driver: Process) -> _Meters:
+    async def read(cls, bench: Bench, driver: Process) -> _Meters:
         lsn = await bench.site.value("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
         gateway_s, postgres_s = processor_s(bench.gateway.pid), family_s(bench.site.postmaster)
         tools_s = processor_s(bench.smsc.pid) + processor_s(os.getpid(), with_ended=True)
@@ -100,7 +100,7 @@ class _Meters:
 
 
 @dataclass
-class _Bench:
+class Bench:
     """A gateway with its carrier, warmed up."""
 
     site: Site
@@ -109,6 +109,7 @@ class _Bench:
     port: int
 
     def load(self, scenario: Scenario, first: int) -> Load:
+        """What the driver is to post."""
         return Load(
             port=self.port,
             messages=scenario.messages,
@@ -122,17 +123,16 @@ class _Bench:
 
 
 @asynccontextmanager
-async def _warm(
-    site: Site, scenario: Scenario, profile: Path | None = None
-) -> AsyncIterator[_Bench]:
+async def warm(site: Site, scenario: Scenario, profile: Path | None = None) -> AsyncIterator[Bench]:
+    """A carrier and a gateway for a scenario, with a `profile` under the sampler."""
     async with (
         running_smsc(site, has_receipts=scenario.has_receipts) as smsc,
         running_gateway(site.settings(smsc.port), profile) as (gateway, port),
     ):
-        bench = _Bench(site, smsc, gateway, port)
+        bench = Bench(site, smsc, gateway, port)
         batch = 1 if scenario.batch == 1 else min(scenario.batch, WARM_UP)
-        warm = Load(port, WARM_UP, min(scenario.connections, 32), site.senders, batch)
-        statuses = (await drive(warm)).statuses
+        known = Load(port, WARM_UP, min(scenario.connections, 32), site.senders, batch)
+        statuses = (await drive(known)).statuses
         if set(statuses) != {"202"}:
             raise BenchmarkError(f"the gateway answered {statuses}")
         await smsc.wait_for(WARM_UP, _DRAIN_S)
@@ -144,7 +144,7 @@ async def _warm(
 async def measure(site: Site, scenario: Scenario, first: int) -> Figures:
     """One run. `first` numbers its messages, so that no two runs have one in common."""
     sync = measure_sync(site.folder)
-    async with _warm(site, scenario) as bench, prepared(bench.load(scenario, first)) as driver:
+    async with warm(site, scenario) as bench, prepared(bench.load(scenario, first)) as driver:
         lowest = await site.value("SELECT coalesce(max(id), 0) FROM message")
         before = await _Meters.read(bench, driver)
         wall = time.time() - time.monotonic()
@@ -227,7 +227,7 @@ async def profile(site: Site, scenario: Scenario, first: int) -> dict[str, Any]:
     path = site.folder / "profile.json"
     path.unlink(missing_ok=True)
     async with (
-        _warm(site, scenario, path) as bench,
+        warm(site, scenario, path) as bench,
         prepared(bench.load(scenario, first)) as driver,
     ):
         bench.gateway.signal(signal.SIGUSR1)
