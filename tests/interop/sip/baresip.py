@@ -82,9 +82,11 @@ class Baresip:
         assert self._keys is not None
         self._keys.write(keys.encode())
 
-    async def until(self, kind: str, count: int = 1) -> dict[str, Any]:
+    async def until(
+        self, kind: str, count: int = 1, timeout_s: float = DEADLINE_S
+    ) -> dict[str, Any]:
         """The event of this kind that makes it so many."""
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(timeout_s):
             while len(self.told(kind)) < count:
                 self._came.clear()
                 await self._came.wait()
@@ -93,6 +95,10 @@ class Baresip:
     def told(self, kind: str) -> list[dict[str, Any]]:
         """Its events of a kind."""
         return [each for each in self.events if each["type"] == kind]
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def log(self) -> str:
@@ -168,9 +174,12 @@ async def baresip(
     transport: str = "udp",
     certificate: tuple[Path, Path] | None = None,
     user: str = "baresip",
+    most_calls: int = 4,
+    is_traced: bool = True,
 ) -> AsyncIterator[Baresip]:
-    """A baresip of one account that sends a tone of 440 Hz and writes down what it hears.
-    `account`: parameters of the account, such as `;mediaenc=srtp-mand`."""
+    """A baresip of one account that sends a tone of 440 Hz and, when it is traced, writes down its
+    messages and what it hears. `account`: parameters of the account, such as
+    `;mediaenc=srtp-mand`."""
     place = folder / f"baresip-{next(_NUMBERS)}"
     place.mkdir()
     port, control, keys = free_port(), free_port(), free_port()
@@ -178,10 +187,10 @@ async def baresip(
         "poll_method epoll", f"sip_listen {HOST}:{port}", f"net_interface {HOST}",
         f"audio_source aufile,{_tone(place)}", "audio_player aubridge,nil", f"snd_path {place}",
         "module_path /usr/lib/baresip/modules",
-        *(f"module {name}.so" for name in _MODULES),
+        *(f"module {name}.so" for name in _MODULES if is_traced or name != "sndfile"),
         *(f"module_app {name}.so" for name in _APPLICATIONS),
         f"ctrl_tcp_listen {HOST}:{control}", f"cons_listen {HOST}:{keys}",
-        "jitter_buffer_delay 1-5",
+        "jitter_buffer_delay 1-5", f"call_max_calls {most_calls}",
     ]  # fmt: skip
     if certificate is not None:
         pem = place / "both.pem"
@@ -193,7 +202,7 @@ async def baresip(
     (place / "contacts").touch()
     with (place / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            find("baresip", "baresip-core"), "-f", str(place), "-s", "-v",
+            find("baresip", "baresip-core"), "-f", str(place), *(["-s", "-v"] if is_traced else []),
             stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, cwd=place,
         )  # fmt: skip
     made = Baresip(process, place, port)

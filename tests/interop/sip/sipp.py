@@ -266,6 +266,7 @@ async def sipp(
     media_port: int = 0,
     options: Sequence[str] = (),
     is_traced: bool = True,
+    give_up_s: float = GIVE_UP_S,
 ) -> AsyncIterator[Sipp]:
     """SIPp, listening, or calling `target`. `contact_port`: where it says that it is."""
     stem = folder / f"sipp-{next(_NUMBERS)}"
@@ -280,7 +281,7 @@ async def sipp(
         find("sipp", "sip-tester"), *([f"{HOST}:{target}"] if target else []),
         "-sf", str(file), "-i", HOST, "-p", str(port), "-m", str(calls), "-nostdin",
         "-t", transport, "-key", "contact_port", str(contact_port or port),
-        "-timeout", f"{GIVE_UP_S}s", "-timeout_error",
+        "-timeout", f"{give_up_s:.0f}s", "-timeout_error",
         "-trace_err", "-error_file", str(stem.with_suffix(".errors")), "-trace_stat",
         "-stf", str(stem.with_suffix(".csv")), "-fd", "1",
         "-mp", str(media_port or free_port()), *options,
