@@ -28,6 +28,7 @@ from gateway.store.esmes import EsmeOptions
 from gateway.store.numbers import assign_number
 from gateway.store.shops import add_shop
 from protocols.smpp import BindKind, Bound
+from tests.accounts import check_accounts
 from tests.sandbox.esme import SHOP, Esme, open_esme
 from tests.store.sample import SAMPLE, store_of
 
@@ -125,6 +126,14 @@ async def eventually(is_true: Callable[[], object | Awaitable[object]]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def _check_accounts(store: Database) -> None:
+    connection = await store.connect()
+    try:
+        await check_accounts(connection)
+    finally:
+        await connection.close()
+
+
 @asynccontextmanager
 async def esme_stage(
     parameters: ConnectParameters,
@@ -133,7 +142,9 @@ async def esme_stage(
     limits: dict[str, Any] | None = None,
     links: tuple[LinkSettings, ...] = (),
 ) -> AsyncIterator[EsmeStage]:
-    """A stage with two shops, one carrier, and a running gateway."""
+    """A stage with two shops, one carrier, and a running gateway; the accounts of messages are
+    checked at the end.
+    """
     smsc = SandboxSmsc()
     port = await smsc.start()
     store = store_of(parameters)
@@ -168,5 +179,8 @@ async def esme_stage(
         yield stage
     finally:
         await stage.gateway.stop()
-        await store.close()
-        await smsc.stop()
+        try:
+            await _check_accounts(store)
+        finally:
+            await store.close()
+            await smsc.stop()
