@@ -87,6 +87,7 @@ class TrunkCall:
         self._ring_s = host.settings.ring_s
         self._early: dict[str, bytes] = {}
         self._has_early_media = False
+        self._has_rung = False
         self._is_given_up = False
         self._problem = ""
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -270,6 +271,7 @@ class TrunkCall:
 
     def _on_progress(self, event: sip_events.Progress) -> None:
         self._stop("failover")
+        self._has_rung = True
         if event.body is not None and event.body.content_type.startswith(SDP):
             self._early[event.fork] = event.body.data
             is_heard = self._host.settings.early_media == "hear"
@@ -304,7 +306,8 @@ class TrunkCall:
             event.cause is EndCause.RESPONSE and event.code in _SERVER_TROUBLE
         )
         words = f"{event.code} {event.phrase}".strip()
-        if is_server and self._next_target(words):
+        # A phone that may have rung must not ring again, whatever has become of the server.
+        if is_server and not self._has_rung and self._next_target(words):
             return
         self._finish(
             CallEnd(

@@ -76,7 +76,9 @@ class Enrolment:
             return
         if self._registration is None:
             self._begin(now)
-        elif self._is_cut and now >= self._renewed_at + RENEW_S:
+            return
+        self._follow(self._registration, now)
+        if self._is_cut and now >= self._renewed_at + RENEW_S:
             self._renewed_at = now
             self._is_cut = False
             self._registration.refresh(now)
@@ -125,6 +127,13 @@ class Enrolment:
 
     def _on_cut(self) -> None:
         self._is_cut = self.since is not None
+
+    def _follow(self, registration: Registration, now: float) -> None:
+        """The next REGISTER goes to a server that DNS still names: the old address may be nobody's
+        by then. What stands is left alone, for names that change with every answer."""
+        if registration.account.hop not in map(hop_of, self._servers.all):
+            hop = hop_of(self._servers.order(now)[0])
+            registration.account = replace(registration.account, hop=hop)
 
     def _move(self, registration: Registration, now: float) -> None:
         """Go on at the next server."""
