@@ -340,6 +340,7 @@ class TrunkCall:
     def _answer_offer(self, sip: Call, sound: CallSound, offer: bytes) -> None:
         try:
             sip.accept_offer(self._now, sound.answer(offer))
+            self._stop("media")
         except (SipError, LocalProtocolError, OSError) as fault:
             self._problem = str(fault)
             code = fault.status_hint if isinstance(fault, SipError) else 500
@@ -351,6 +352,8 @@ class TrunkCall:
             return False
         is_agreed = self._sound.agree(answer, is_final=is_final)
         self._problem = self._sound.problem
+        if is_agreed:
+            self._stop("media")  # the leg listens anew: silence before says nothing any more
         return is_agreed
 
     def _on_media(self, event: MediaEvent) -> None:
