@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from protocols.audio.wav import WAVE_FORMAT_MULAW
 from protocols.rtp.parameters import FRAME_BYTES, FRAME_S, RATE
@@ -64,23 +65,24 @@ class FrameBuffer:
 
 class WavWriter:
     """The file of a recording. For one thread, which is not the loop's: every call waits for the
-    disk. What goes wrong is kept in `error`; nothing more is written then."""
+    disk. What goes wrong is kept in `error`; nothing more is written then. Nothing is buffered
+    here: octets that a full disk refused would come again with every later step."""
 
     __slots__ = ("_file", "_path", "error")
 
     def __init__(self, path: Path) -> None:
         self.error: OSError | None = None
         self._path = path
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
 
     def append(self, data: bytes) -> None:
         """Add μ-law; the first call makes the file."""
         if self.error is None:
             try:
                 if self._file is None:
-                    self._file = self._path.open("wb")
-                    self._file.write(wav_header(0))
-                self._file.write(data)
+                    self._file = self._path.open("wb", buffering=0)
+                    _write(self._file, wav_header(0))
+                _write(self._file, data)
             except OSError as error:
                 self.error = error
 
@@ -92,8 +94,16 @@ class WavWriter:
             return
         try:
             with self._file as file:
-                size = file.tell() - HEADER_BYTES
+                frames = max(file.tell() - HEADER_BYTES, 0) // FRAME_BYTES
+                file.truncate(HEADER_BYTES + frames * FRAME_BYTES)
                 file.seek(0)
-                file.write(wav_header(size))
+                _write(file, wav_header(frames * FRAME_BYTES))
         except OSError as error:
             self.error = self.error or error
+
+
+def _write(file: FileIO, data: bytes) -> None:
+    """Write all of it: a disk that becomes full takes a part at first, and raises only then."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]

@@ -10,6 +10,7 @@ drop what comes from elsewhere.
 from __future__ import annotations
 
 import asyncio
+import errno
 import select
 import socket
 import time
@@ -294,7 +295,10 @@ class MediaEngine:
         place = self._places.pop(leg)
         unbridge(leg)
         statistics = leg.statistics()
-        leg.farewell(time.monotonic())
+        try:
+            leg.farewell(time.monotonic())
+        except Exception as error:
+            self.on_error(error)
         for recording in place.recordings:
             recording.end()
         self._sending.remove(leg.port)
@@ -342,11 +346,11 @@ class MediaEngine:
             try:
                 rtp = self._bind(port)
                 return port, rtp, self._bind(port + 1)
-            except OSError:
+            except OSError as error:
                 if rtp is not None:
                     rtp.close()
                 self._ports.give_back(port, time.monotonic())
-                if not tries_left:
+                if not tries_left or error.errno != errno.EADDRINUSE:
                     raise
         raise AssertionError
 
@@ -398,14 +402,16 @@ class MediaEngine:
     def _run(self) -> None:
         self._timer = None
         now = time.monotonic()
-        ticks = self._sending.run(now)
-        if ticks:
-            self._read(now, self._sending.next_tick)
-            self._listening.run(now)
-            self._check(now, ticks)
-            self._tell()
-        if self._places:
-            self._schedule()
+        try:
+            ticks = self._sending.run(now)
+            if ticks:
+                self._read(now, self._sending.next_tick)
+                self._listening.run(now)
+                self._check(now, ticks)
+                self._tell()
+        finally:
+            if self._places:
+                self._schedule()
 
     def _read(self, now: float, tick: int) -> None:
         readers = self._readers
@@ -417,8 +423,12 @@ class MediaEngine:
     def _check(self, now: float, ticks: int) -> None:
         checks = self._checks
         for _ in range(min(ceil(len(checks) * ticks / CHECK_TICKS), len(checks))):
-            checks[0].check(now)
+            leg = checks[0]
             checks.rotate(-1)
+            try:
+                leg.check(now)
+            except Exception as error:
+                self.on_error(error)
 
     # ------------------------------------------------------------------ events
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import resource
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -18,7 +20,7 @@ from protocols.rtp.leg import Leg
 from protocols.rtp.packet import RtpPacket, build, parse
 from protocols.rtp.parameters import MediaParameters
 from protocols.rtp.ports import PortPool, PortsExhaustedError
-from protocols.rtp.recording import FrameBuffer, wav_header
+from protocols.rtp.recording import HEADER_BYTES, FrameBuffer, WavWriter, wav_header
 from protocols.rtp.transport import MediaEngine
 from tests.protocols.rtp.legs import PARAMETERS
 
@@ -216,6 +218,66 @@ async def test_a_failing_listener_harms_nobody() -> None:
     assert TONE[:160] in await frames(two, 20)
     assert len(errors) >= 2
     engine.close()
+
+
+async def test_one_broken_leg_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of ours while a leg is looked after, or ends, is told; all others go on, and its
+    ports are given back."""
+    errors: list[Exception] = []
+    ports = PortPool(20_000, 29_999)
+    engine = MediaEngine(HOST, ports, on_error=errors.append)
+    bad = engine.open(LOOPBACK, Told())
+    one, _, two, _ = pair(engine)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(bad, "check", fail)
+    monkeypatch.setattr(bad, "farewell", fail)
+    one.play(Clip(TONE), is_looped=True)
+    assert TONE[:160] in await frames(two, 75)
+    assert errors
+    engine.close_leg(bad)
+    assert ports.taken == 2
+    engine.close()
+    assert ports.taken == 0
+
+
+async def test_too_few_descriptors_cost_no_ports(
+    engine: MediaEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that may open no more sockets refuses a call; once it may again, ports are left
+    for the next."""
+    small = MediaEngine(HOST, PortPool(30_020, 30_027))
+
+    def refuse(*_: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    with monkeypatch.context() as full, pytest.raises(OSError, match="too many"):
+        full.setattr(socket, "socket", refuse)
+        small.open(LOOPBACK, Told())
+    legs = [small.open(LOOPBACK, Told()) for _ in range(3)]
+    assert len({each.port for each in legs}) == 3
+    small.close()
+
+
+def test_a_full_disk_leaves_a_file_that_can_be_heard(tmp_path: Path) -> None:
+    """What fitted is there, and the head of the file says how much that is."""
+    path = tmp_path / "call.wav"
+    writer = WavWriter(path)
+    room = HEADER_BYTES + 160 * 3 + 41
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        for _ in range(5):
+            writer.append(TONE[:160])
+        writer.finish(TONE[:160])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert isinstance(writer.error, OSError)
+    data = path.read_bytes()
+    assert data[:HEADER_BYTES] == wav_header(len(data) - HEADER_BYTES)
+    assert data[HEADER_BYTES:] == TONE[:480]
 
 
 async def test_what_the_disk_refuses_is_told(engine: MediaEngine, tmp_path: Path) -> None:
