@@ -22,6 +22,8 @@ QUICK_ACK_BYTES: Final = 1_024
 at once. A peer with Nagle's algorithm on, such as node-smpp, holds its next PDU back until then
 (RFC 9293 section 3.7.4), and the system would take 40 ms. Bulk is acknowledged anyway.
 """
+UNREAD_BYTES: Final = 262_144
+"""How much of what we answer a peer may leave unread before nothing more is taken from it."""
 
 _QUICK_ACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
 _ACCEPT_PAUSE_S: Final = 1.0
@@ -71,8 +73,8 @@ class SmppConnection(asyncio.Protocol):
 
     `on_events` gets every event, in order, never an empty list; `Closed` is the last one, and the
     connection then hangs up by itself. `on_writable` is called when `is_writable` turns true again.
-    Reading stops while the peer does not read, and while the session is full of requests that wait
-    for an answer (`Limits.pause_at`).
+    Reading stops while a peer that does not read has answers of ours piled up (`UNREAD_BYTES`), and
+    while the session is full of requests that wait for an answer (`Limits.pause_at`).
     """
 
     def __init__(
@@ -95,6 +97,8 @@ class SmppConnection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._is_flush_due = False
         self._is_full = False
+        self._unwritable_bytes = 0
+        """What waited for the peer when it was found not to read."""
         self._is_ack_due = False
         self._socket: socket.socket | None = None
         self._tcp = tcp
@@ -170,11 +174,12 @@ class SmppConnection(asyncio.Protocol):
             self._lost.set_result(None)
 
     def pause_writing(self) -> None:
-        """The peer does not read. Take nothing from it either: answers to what it sends would pile
-        up."""
+        """The peer does not read. What it says is still heard: it may have answered requests whose
+        timers run, and a peer that does one thing after the other reads again only when its
+        answers are taken."""
         self.is_writable = False
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.pause_reading()  # does nothing when reading is paused already
+        if self._transport is not None:
+            self._unwritable_bytes = self._transport.get_write_buffer_size()
 
     def resume_writing(self) -> None:
         if self._transport is None or self._transport.is_closing():
@@ -203,6 +208,8 @@ class SmppConnection(asyncio.Protocol):
         data = self.session.data_to_send()
         if data and not self._transport.is_closing():
             self._transport.write(data)
+            if self._has_piled_up(self._transport):
+                self._transport.pause_reading()  # does nothing when reading is paused already
         elif self._is_ack_due:
             self._acknowledge()
         self._is_ack_due = False
@@ -210,6 +217,11 @@ class SmppConnection(asyncio.Protocol):
             self._hang_up()
         else:
             self._arm()
+
+    def _has_piled_up(self, transport: asyncio.Transport) -> bool:
+        """Whether a peer that does not read has caused too much: only answers are written then."""
+        unread = transport.get_write_buffer_size() - self._unwritable_bytes
+        return not self.is_writable and unread > UNREAD_BYTES
 
     def _acknowledge(self) -> None:
         """Send the acknowledgement that TCP would delay, as there is nothing to send it with."""
@@ -244,8 +256,10 @@ class SmppConnection(asyncio.Protocol):
     def _resume(self) -> None:
         self._is_full = False
         self.session.resume_reading(self._loop.time())
-        if self.is_writable and self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+        transport = self._transport
+        if transport is None or transport.is_closing() or self._has_piled_up(transport):
+            return
+        transport.resume_reading()
 
     def _hang_up(self) -> None:
         """Close when the last bytes have left; cut a peer that does not take them."""

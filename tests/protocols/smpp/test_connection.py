@@ -35,7 +35,7 @@ from protocols.smpp import (
 )
 from protocols.smpp import commands as c
 from protocols.smpp import status as s
-from protocols.smpp.connection import SmppConnection, connect
+from protocols.smpp.connection import UNREAD_BYTES, SmppConnection, connect
 from tests.protocols.smpp.corpus import FOLDER
 from tests.protocols.smpp.peers import Smsc, listening
 from tests.protocols.smpp.sessions import BODY, ENQUIRE, pdu_of
@@ -290,34 +290,59 @@ async def test_peer_that_does_not_read_is_not_read_from() -> None:
     async with listening() as smsc:
         reader, writer = await stranger(smsc)
         theirs = smsc.connections[0]
-        paused, resumed = asyncio.Event(), asyncio.Event()
-        pause = theirs.pause_writing
-
-        def pause_and_tell() -> None:
-            pause()
-            paused.set()
+        resumed = asyncio.Event()
+        theirs.on_writable = resumed.set
+        transport = theirs._transport
+        assert transport is not None
 
         async def babble() -> None:
             while True:
                 writer.write(ENQUIRE * 1000)
                 await writer.drain()
 
-        theirs.pause_writing = pause_and_tell  # type: ignore[method-assign]
-        theirs.on_writable = resumed.set
         babbling = asyncio.create_task(babble())
         async with asyncio.timeout(20):
-            await paused.wait()
+            while transport.is_reading():  # noqa: ASYNC110 - nobody announces it
+                await asyncio.sleep(0.001)
             assert not theirs.is_writable
-            assert theirs._transport is not None
-            assert not theirs._transport.is_reading()
+            assert transport.get_write_buffer_size() < 4 * UNREAD_BYTES
             babbling.cancel()
             reading = asyncio.create_task(reader.read(-1))
             await resumed.wait()
             assert theirs.is_writable
-            assert theirs._transport.is_reading()
+            assert transport.is_reading()
             writer.transport.abort()
             with suppress(ConnectionError):
                 await reading
+
+
+async def test_answers_of_a_peer_that_does_not_read_are_heard() -> None:
+    """It may be busy with what it got, and read on only when its answers are taken."""
+    held: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readexactly(16)
+        sequence = int.from_bytes(request[12:], "big")
+        writer.write(encode(BindResponse(c.BIND_TRANSCEIVER_RESP, 0, sequence, "smsc")))
+        held.put_nowait(writer)
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0, limit=1024) as server:
+        esme = await connected(server.sockets[0].getsockname()[1])
+        esme.bind()
+        assert isinstance(await esme.next(), Bound)
+        transport = esme.connection._transport
+        assert transport is not None
+        now = asyncio.get_running_loop().time()
+        first = esme.session.request(BODY, now, "the first")
+        transport.write(esme.session.data_to_send() + ENQUIRE * 1_000_000)
+        assert not esme.connection.is_writable
+        peer = await held.get()
+        peer.write(encode(MessageResponse(c.SUBMIT_SM_RESP, 0, first, "id")))
+        answered = await esme.next()
+        assert isinstance(answered, Answered)
+        assert answered.context == "the first"
+        esme.connection.close("the test is over")
+        peer.transport.abort()
 
 
 async def test_peer_that_never_reads_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
