@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from typing import Final
 
 from protocols.sip.errors import FieldError, SipError
@@ -135,13 +136,14 @@ class Via:
 
     @property
     def public_address(self) -> tuple[str, int] | None:
-        """Where the peer saw our request come from (received and rport, RFC 3581); None when it
-        does not say."""
-        port = self.params.get("rport") or ""
-        host = self.params.get("received") or self.host
-        if not port.isdigit() or len(port) > 5 or not 0 < int(port) < 65_536:
+        """Where the peer saw our request come from (received and rport, RFC 3581), IPv6 without
+        brackets; None when it does not say, or nothing that is an address and a port."""
+        try:
+            port = parse_port(self.params.get("rport"))
+            address = ip_address((self.params.get("received") or self.host).strip("[]"))
+        except (SipError, ValueError):
             return None
-        return host, int(port)
+        return (str(address), port) if port is not None else None
 
     def __str__(self) -> str:
         return f"SIP/2.0/{self.transport} {self.sent_by}{format_params(self.params)}"

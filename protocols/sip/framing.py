@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Final
 
 from protocols.sip.errors import SipError
+from protocols.sip.grammar import unfold
 from protocols.sip.limits import DEFAULT_LIMITS, Limits
 
 PING: Final = b"\r\n\r\n"
@@ -16,7 +17,6 @@ _LENGTH: Final = re.compile(
     rb"\r\n(?:content-length|l)[ \t]*+:[ \t]*+([0-9]{1,10})[ \t]*+(?=\r\n)", re.I
 )
 _ANY_LENGTH: Final = re.compile(rb"\r\n(?:content-length|l)[ \t]*+:", re.I)
-_FOLD: Final = re.compile(rb"[ \t]*+\r\n[ \t]++")
 
 
 class KeepAlive(Enum):
@@ -89,8 +89,7 @@ class StreamFramer:
 
     @staticmethod
     def _content_length(head: bytes) -> int:
-        if b"\r\n " in head or b"\r\n\t" in head:
-            head = _FOLD.sub(b" ", head)
+        head = unfold(head)
         lengths = _LENGTH.findall(head)
         if len(lengths) != 1 or len(_ANY_LENGTH.findall(head)) != 1:
             raise SipError("a message on a stream needs one Content-Length", 400)

@@ -20,10 +20,19 @@ _LIST_ITEM: Final = re.compile(rf'(?:[^",<]|{QUOTED}|<[^>]*+>)*+')
 _PARAM: Final = re.compile(rf"\s*+;\s*+({_TOKEN})(?:\s*+=\s*+({QUOTED}|[^\s;,\"<>]++))?+\s*+")
 _AUTH_PARAM: Final = re.compile(rf"\s*+({_TOKEN})\s*+=\s*+({QUOTED}|[^\s,\"]++)\s*+")
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
+# Begins at the first of a run of blanks only: begun at each, it would cost the square of the run.
+_FOLD: Final = re.compile(rb"(?<![ \t])[ \t]*+(?:\r\n[ \t]++)++")
 _PLAIN_VALUE: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~\[\]:]++")
 
 Params = dict[str, str | None]
 """Parameter names in lower case → value without its quotes; None for a name alone."""
+
+
+def unfold(head: bytes) -> bytes:
+    """Header lines with their continuations joined by a space (RFC 3261 section 7.3.1)."""
+    if b"\r\n " in head or b"\r\n\t" in head:
+        return _FOLD.sub(b" ", head)
+    return head
 
 
 def is_token(text: str) -> bool:

@@ -11,13 +11,12 @@ import re
 from typing import Final
 
 from protocols.sip.errors import SipError
-from protocols.sip.grammar import is_token, parse_number
+from protocols.sip.grammar import is_token, parse_number, unfold
 from protocols.sip.headers import SINGLE, Headers, canonical
 from protocols.sip.limits import DEFAULT_LIMITS, Limits
 from protocols.sip.message import Request, Response
 from protocols.sip.uri import Uri
 
-_FOLD: Final = re.compile(rb"[ \t]*+\r\n[ \t]++")
 _LONE_END: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 # Legal within a quoted string (quoted-pair), and of use to nobody: left out.
 _QUOTED_CONTROL: Final = re.compile(rb"\\[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -61,8 +60,7 @@ def split(data: bytes, limits: Limits = DEFAULT_LIMITS, *, is_stream: bool = Fal
         head = _QUOTED_CONTROL.sub(b"", head)
     if _FORBIDDEN.search(head) or _LONE_END.search(head):
         raise SipError("the head has a control character or a line end out of place", 0)
-    if b"\r\n " in head or b"\r\n\t" in head:
-        head = _FOLD.sub(b" ", head)
+    head = unfold(head)
     start, *lines = head.decode("utf-8", "surrogateescape").split("\r\n")
     if len(lines) > limits.headers:
         raise SipError("too many headers", 0)

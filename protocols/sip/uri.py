@@ -12,7 +12,7 @@ from urllib.parse import quote as escape
 from urllib.parse import unquote as unescape
 
 from protocols.sip.errors import FieldError, SipError
-from protocols.sip.grammar import Params
+from protocols.sip.grammar import Params, parse_number
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+\-.]*+):")
 _OPAQUE: Final = re.compile(r"[!-;=?-~]++")  # printable ASCII without < and >
@@ -26,7 +26,7 @@ _HOSTPORT: Final = re.compile(rf"({HOST})(?::([0-9]{{1,5}}))?(?=[;?]|$)")
 _PNAME: Final = rf"(?:[A-Za-z0-9\-_.!~*'()\[\]/:&+$]|{_ESC})++"
 _PARAM: Final = re.compile(rf";({_PNAME})(?:=({_PNAME}))?+")
 _HEADERS: Final = re.compile(rf"\?((?:[A-Za-z0-9\-_.!~*'()\[\]/?:+$=&]|{_ESC})++)$")
-_TEL: Final = re.compile(r"(\+?[0-9A-Fa-f*#\-.()]*[0-9A-Fa-f*#][0-9A-Fa-f*#\-.()]*)(?=;|$)")
+_TEL: Final = re.compile(r"(\+?[\-.()]*+[0-9A-Fa-f*#][0-9A-Fa-f*#\-.()]*+)(?=;|$)")
 _HOST_ONLY: Final = re.compile(HOST)
 _SAFE_USER: Final = "-_.!~*'()&=+$,;?/"
 _SAFE_PARAM: Final = "-_.!~*'()[]/:&+$"
@@ -50,8 +50,8 @@ def parse_port(text: str | None) -> int | None:
     """A port of 1 to 65535, None without one. Raises SipError."""
     if text is None:
         return None
-    port = int(text)
-    if not 0 < port < 65_536:
+    port = parse_number(text, 65_535)
+    if not port:
         raise SipError("a port is out of range")
     return port
 
@@ -90,7 +90,7 @@ class Uri:
         try:
             host = parse_host(host)
             parse_port(str(port) if port is not None else None)
-        except (SipError, ValueError):
+        except SipError:
             raise FieldError("a host or port cannot be written") from None
         texts = [user or "", *(params or {}), *(value or "" for value in (params or {}).values())]
         if any(not text.isprintable() for text in texts):

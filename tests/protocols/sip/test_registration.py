@@ -78,20 +78,35 @@ def test_an_interval_too_brief_is_raised() -> None:
     assert one.peer.request("REGISTER").headers.get("Expires") == "1800"
 
 
-def test_the_public_address_is_told() -> None:
-    """RFC 3581."""
-    one = Registering()
+def answer_with_via(one: Registering, seen: str) -> None:
+    """A 200 that echoes our Via with what the registrar says it saw."""
     request = one.peer.request("REGISTER")
-    via = str(request.via).replace(";rport", ";rport=40000;received=203.0.113.9")
+    via = str(request.via).replace(";rport", seen)
     text = f"SIP/2.0 200 OK\r\nVia: {via}\r\n"
     for name in ("From", "To", "Call-ID", "CSeq"):
         text += f"{name}: {request.headers.get(name)}\r\n"
     one.peer.send(text, (), "", "a.example")
+
+
+def test_the_public_address_is_told() -> None:
+    """RFC 3581."""
+    one = Registering()
+    answer_with_via(one, ";rport=40000;received=203.0.113.9")
     assert one.ours.last(Registered).public == ("203.0.113.9", 40_000)
     one.ours.agent.set_local(Transport.UDP, "203.0.113.9", 40_000)
     one.registration.refresh(one.net.now)
     one.net.run(0.05)
     assert str(one.peer.request("REGISTER").contacts[0].uri) == "sip:gateway@203.0.113.9:40000"
+
+
+@pytest.mark.parametrize(
+    "seen", [";rport=\u00b2;received=203.0.113.9", ";rport=5060;received=evil.example.com"]
+)
+def test_a_registrar_that_saw_us_nowhere_registers_us_all_the_same(seen: str) -> None:
+    """What it writes there may be anything; only an address is believed."""
+    one = Registering()
+    answer_with_via(one, seen)
+    assert one.ours.last(Registered).public is None
 
 
 def test_failures_are_retried_with_a_growing_wait() -> None:
