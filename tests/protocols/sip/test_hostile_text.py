@@ -53,7 +53,6 @@ def test_lines_that_are_folded_twice_are_joined_once() -> None:
         "rport=\u00b2;received=192.0.2.9",
         "rport=\u0665\u0660\u0666\u0660;received=192.0.2.9",
         "rport=5060;received=evil.example.com",
-        "rport=5060;received=",
         "rport=5060",
     ],
 )
