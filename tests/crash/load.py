@@ -16,7 +16,6 @@ import aiohttp
 from gateway.ids import read
 from gateway.model import State
 from gateway.sandbox.submitted import Submitted
-from tests.accounts import check_accounts
 from tests.crash.stage import Stage
 
 POSTERS = 8
@@ -171,9 +170,7 @@ async def judge(load: Load) -> None:
             took = any(one.is_accepted for one in sent.get((posted.number, segment), []))
             is_doubt = posted.is_marketing and states.get(segment) == State.IN_DOUBT
             assert took or is_doubt, f"{posted} was lost: {states}; {await _story(stage, posted)}"
-    connection = await stage.connect()
-    await check_accounts(connection)
-    await connection.close()
+    await stage.check_accounts()
 
 
 async def recorded(load: Load) -> set[Segment]:

@@ -34,6 +34,7 @@ from gateway.store.keys import create_key
 from gateway.store.migrations import migrate
 from gateway.store.numbers import assign_number
 from gateway.store.shops import add_shop
+from tests.accounts import check_accounts
 from tests.postgres import stop_at_once
 from tests.store.folders import SeenServer
 from tests.store.sample import OS_USER, SAMPLE, data_folder
@@ -172,6 +173,14 @@ class Stage:
         """A connection to the store."""
         return await asyncpg.connect(**await self.store.start())
 
+    async def check_accounts(self) -> None:
+        """Assert that each message is in exactly one place."""
+        connection = await self.connect()
+        try:
+            await check_accounts(connection)
+        finally:
+            await connection.close()
+
     async def parameters(self) -> dict[str, Any]:
         """How to connect to the store."""
         return {**await self.store.start()}
@@ -246,7 +255,8 @@ async def staged(
     disk_mb: int | None = None,
     **settings: float,
 ) -> AsyncIterator[Stage]:
-    """A stage with its store running. Each shop has a number on each link.
+    """A stage with its store running; at the end the accounts are checked. Each shop has a number
+    on each link.
 
     `settings`: of the links. `disk_mb`: the size of the data folder's own disk, which takes root.
     """
@@ -265,6 +275,7 @@ async def staged(
         await _furnish(stage, tuple(shops))
         try:
             yield stage
+            await stage.check_accounts()
         except BaseException:
             print(stage.last_words())
             raise
