@@ -32,12 +32,15 @@ class Carrier:
         word: str | None = None,
     ) -> None:
         """A receipt arrives."""
+        self.bring(Receipt(message_id, state, error, None, word or state.name), phone)
+
+    def bring(self, receipt: Receipt, phone: str) -> None:
+        """A receipt arrives that was read from a PDU."""
 
         def respond(status: int) -> None:
-            self.answers.append((message_id or "", status))
+            self.answers.append((receipt.message_id or "", status))
             self._changed.set()
 
-        receipt = Receipt(message_id, state, error, None, word or state.name)
         self.node.receipts.receipt(1, receipt, phone, respond)
 
     async def answered(self, count: int) -> list[tuple[str, int]]:

@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from protocols.smpp import Message, Tag, commands, decode, encode
+from protocols.smpp import commands
 from protocols.sms.receipts import Outcome, Receipt, ReceiptState, parse
-
-CORPUS: list[dict[str, Any]] = tomllib.loads(
-    (Path(__file__).parents[2] / "data" / "receipts" / "corpus.toml").read_text("utf-8")
-)["receipt"]
+from tests.protocols.sms.receipt_corpus import CORPUS, read
 
 WHOLE = b"id:2587 sub:001 dlvrd:001 submit date:2611221000 done date:2611221001 stat:DELIVRD"
-
-
-def read(entry: dict[str, Any], command: int) -> Receipt | None:
-    """Send an entry of the corpus as a PDU and parse what arrives; a data_sm has its text in
-    message_payload."""
-    body = bytes.fromhex(entry.get("prefix", "")) + entry["text"].encode(
-        entry.get("charset", "latin-1")
-    )
-    tlvs = [(tag, bytes.fromhex(value)) for tag, value in entry.get("tlvs", [])]
-    if command == commands.DATA_SM and body:
-        tlvs.append((Tag.MESSAGE_PAYLOAD, body))
-        body = b""
-    sent = Message(command, esm_class=entry.get("esm_class", 4), payload=body, tlvs=tlvs)
-    received = decode(encode(sent))
-    assert isinstance(received, Message)
-    return parse(received.payload, received.esm_class, received.tlvs)
 
 
 @pytest.mark.parametrize("command", [commands.DELIVER_SM, commands.DATA_SM])
