@@ -22,7 +22,9 @@ _AUTH_PARAM: Final = re.compile(rf"\s*+({_TOKEN})\s*+=\s*+({QUOTED}|[^\s,\"]++)\
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 # Begins at the first of a run of blanks only: begun at each, it would cost the square of the run.
 _FOLD: Final = re.compile(rb"(?<![ \t])[ \t]*+(?:\r\n[ \t]++)++")
-_PLAIN_VALUE: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~\[\]:]++")
+# What needs no quotes: more than a token, for peers write tags and branches as they please, and
+# know them again only as they wrote them.
+_PLAIN_VALUE: Final = re.compile(r"[!#-+\-.-:=?-\[\]-~]++")
 
 Params = dict[str, str | None]
 """Parameter names in lower case → value without its quotes; None for a name alone."""
@@ -129,7 +131,7 @@ def quote(text: str) -> str:
 
 
 def format_params(params: Mapping[str, str | None]) -> str:
-    """`;name=value` for each; values that are neither token nor host are quoted. Raises FieldError
+    """`;name=value` for each; values that need quotes get them. Raises FieldError
     for a name that is no token and for control characters."""
     parts = []
     for name, value in params.items():

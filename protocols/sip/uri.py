@@ -24,7 +24,9 @@ _USERINFO: Final = re.compile(
 HOST: Final = r"\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_.])?"
 _HOSTPORT: Final = re.compile(rf"({HOST})(?::([0-9]{{1,5}}))?(?=[;?]|$)")
 _PNAME: Final = rf"(?:[A-Za-z0-9\-_.!~*'()\[\]/:&+$]|{_ESC})++"
-_PARAM: Final = re.compile(rf";({_PNAME})(?:=({_PNAME}))?+")
+# Proxies hide what they like in values: the grammar has no `=` in them, and none that are empty.
+_PVALUE: Final = rf"(?:[A-Za-z0-9\-_.!~*'()\[\]/:&+$=]|{_ESC})*+"
+_PARAM: Final = re.compile(rf";({_PNAME})(?:=({_PVALUE}))?+")
 _HEADERS: Final = re.compile(rf"\?((?:[A-Za-z0-9\-_.!~*'()\[\]/?:+$=&]|{_ESC})++)$")
 _TEL: Final = re.compile(r"(\+?[\-.()]*+[0-9A-Fa-f*#][0-9A-Fa-f*#\-.()]*+)(?=;|$)")
 _HOST_ONLY: Final = re.compile(HOST)

@@ -126,6 +126,63 @@ def test_what_is_no_uri(text: str) -> None:
         Uri.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("sip:[2001:db8::10]", "[2001:db8::10]", None),
+        ("sip:[2001:db8::10:5070]", "[2001:db8::10:5070]", None),
+        ("sip:[2001:DB8::10]:5070", "[2001:db8::10]", 5070),
+        ("sip:a@[::ffff:192.0.2.10]", "[::ffff:192.0.2.10]", None),
+    ],
+)
+def test_ipv6_in_uris_and_vias(text: str, host: str, port: int | None) -> None:
+    """RFC 5118 sections 4.1 to 4.10: only what stands behind the bracket is a port."""
+    uri = Uri.parse(text)
+    assert (uri.host, uri.port) == (host, port)
+    via = Via.parse(f"SIP/2.0/UDP {text.partition(':')[2].rpartition('@')[2]};branch=z9hG4bKa")
+    assert (via.host, via.port) == (host, port)
+
+
+@pytest.mark.parametrize("text", ["sip:2001:db8::10", "sip:a@::1", "sip:[2001:db8::10", "sip:[]"])
+def test_ipv6_needs_its_brackets(text: str) -> None:
+    """RFC 5118 section 4.2."""
+    with pytest.raises(SipError):
+        Uri.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sip:proxy.example.com;lr;did=5f.c3b;info=c29tZQ==",
+        "sip:+12125550100;npdi;rn=@proxy.example.com",
+        "sip:+12125550100@proxy.example.com;npdi;rn=;user=phone",
+        "sip:a@proxy.example.com;a=b=c",
+    ],
+)
+def test_a_uri_that_we_pass_back_stays_as_the_peer_wrote_it(text: str) -> None:
+    """Contacts and routes come back to those who made them; what proxies hide in them is theirs."""
+    assert str(Uri.parse(text)) == text
+
+
+@pytest.mark.parametrize("value", ["c29tZQ==", "a/b", "x(1)", "1@h:5060", "{a}", "~!*", "[::1]"])
+def test_a_tag_or_branch_that_is_no_token_comes_back_as_it_was(value: str) -> None:
+    """Its sender compares octets: in quotes it would not know its own call again."""
+    assert str(NameAddr.parse(f"<sip:a@h>;tag={value}")) == f"<sip:a@h>;tag={value}"
+    text = f"SIP/2.0/UDP h.example;branch=z9hG4bK{value}"
+    assert str(Via.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["AT&T", "Smith (Home)", "1/2 price", "a@b.example", "Info: desk", "+1 212", "Ren\u00e9e"],
+)
+def test_a_name_without_the_quotes_it_should_have_is_read(name: str) -> None:
+    """A caller is not refused for how a carrier writes its name; we write it in quotes."""
+    address = NameAddr.parse(f"{name} <sip:a@h>;tag=1")
+    assert (address.display, address.uri.user, address.tag) == (name, "a", "1")
+    assert str(address) == f'"{name}" <sip:a@h>;tag=1'
+
+
 def test_the_number_of_a_uri() -> None:
     assert Uri.parse("sip:+1-212.555(0123);npdi@h;user=phone").number == "+12125550123"
     assert Uri.parse("sip:alice@h").number == ""
