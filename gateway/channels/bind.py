@@ -27,11 +27,13 @@ from protocols.smpp import (
     Closed,
     Event,
     Message,
+    MessageResponse,
     Received,
     Role,
     Session,
     describe,
 )
+from protocols.smpp.tlv import Tlv, congestion
 from protocols.sms.message_ids import normal_form
 from protocols.sms.receipts import parse
 
@@ -238,6 +240,8 @@ class SmppBind:
         """The carrier answered a segment; whether it took it."""
         message, segment, sent = cast("_Sent", event.context)
         self.figures.trips.append(now - sent)
+        if type(event.pdu) is MessageResponse and event.pdu.tlvs:
+            self._on_parameters(event.pdu.tlvs)
         if event.status:
             self.meter.add()
             self._on_refused(message, segment, event.status, now)
@@ -245,6 +249,13 @@ class SmppBind:
         carrier = normal_form(event.message_id) if event.message_id else None
         self._settler.sent(message, segment, self.link.id, carrier)
         return True
+
+    def _on_parameters(self, tlvs: list[Tlv]) -> None:
+        """What the carrier said besides its answer: how busy it is."""
+        load = congestion(tlvs)
+        self.figures.load = load
+        if load is not None:
+            self.link.throttle.told(load)
 
     def on_accepted(self, count: int) -> None:
         """The carrier took so many segments."""

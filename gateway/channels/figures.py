@@ -20,6 +20,7 @@ class Figures:
         "accepted",
         "binds",
         "errors",
+        "load",
         "receipts",
         "refusals",
         "texts",
@@ -34,6 +35,8 @@ class Figures:
         self.texts = 0
         self.binds = 0
         """How often a session came to stand."""
+        self.load: int | None = None
+        """How busy the carrier last said it was, 0 to 99; None where it does not say."""
         self.trips: deque[float] = deque(maxlen=TRIPS_KEPT)
         """Seconds from handing a segment to the socket to its answer, lately."""
         self._trip: tuple[float, float] | None = None
@@ -72,6 +75,7 @@ class Figures:
             "receipts": self.receipts,
             "texts": self.texts,
             "binds": self.binds,
+            "load": self.load,
             "round_trip_ms": trip and [round(each * 1000, 1) for each in trip],
             "errors": [[round(at, 3), error] for at, error in self.errors],
         }

@@ -14,6 +14,8 @@ with it.
 _PAUSE_MIN_S = 0.5
 _PAUSE_MAX_S = 30.0
 _BURST_S = 0.1
+_NEARLY_CONGESTED = 80
+_CONGESTED = 90
 
 
 def backoff_s(tries: int, shortest_s: float, longest_s: float) -> float:
@@ -68,14 +70,18 @@ class Throttle:
     halves and grows back.
 
     A pause begins with the first refusal; refusals of what was already on its way belong to it and
-    do not lengthen it.
+    do not lengthen it. A carrier that tells how busy it is (SMPP v5.0 section 4.8.4.18) need not
+    refuse: the window shrinks by a quarter for each windowful of answers that say it is congested,
+    and does not grow while they say it nearly is.
     """
 
-    __slots__ = ("_full", "_pauses", "until", "window")
+    __slots__ = ("_full", "_pauses", "_steady", "until", "window")
 
     def __init__(self, window: int) -> None:
         self._full = window
         self._pauses = 0
+        self._steady = 0
+        """Answers to come for which the window stays as it is."""
         self.window = window
         self.until = 0.0
 
@@ -96,10 +102,20 @@ class Throttle:
         """One segment first; each that is taken lets one more go."""
         self.window = 1
 
+    def told(self, congestion: int) -> None:
+        """The carrier said how busy it is, 0 to 99, with the answer to a segment."""
+        if congestion >= _CONGESTED and self._steady <= 0:
+            self.window = max(1, self.window * 3 // 4)
+            self._steady = self.window
+        elif congestion >= _NEARLY_CONGESTED:
+            self._steady = max(self._steady, 1)
+
     def accepted(self, count: int = 1) -> None:
         """The carrier took so many segments."""
         self._pauses = 0
-        if self.window < self._full:
+        if self._steady > 0:
+            self._steady -= count
+        elif self.window < self._full:
             self.window = min(self.window + count, self._full)
 
 

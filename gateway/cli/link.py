@@ -13,6 +13,7 @@ from gateway.cli.output import paint, print_json, print_table, visible
 from gateway.cli.store import add_group, explained, in_store
 from gateway.store import links
 from gateway.store.opening import opened_store
+from protocols.smpp.tlv import congestion_words
 
 if TYPE_CHECKING:
     from gateway.cli.frame import Subparsers
@@ -116,6 +117,8 @@ def _show_bind(bind: BindShown) -> None:
     print(f"  window      {_window(bind)}")
     print(f"  rate        {bind.rate:,.1f} segments a second")
     print(f"  round trip  {_trip(bind) or 'none yet'}")
+    if (load := figures.get("load")) is not None:
+        print(f"  carrier     {congestion_words(load)}, as it says ({load} of 99)")
     print(f"  accepted    {figures['accepted']:,} segments; refused: {refused or 'none'}")
     print(f"  received    {figures['receipts']:,} receipts, {figures['texts']:,} texts")
     print(f"  bound       {figures['binds']:,} times since the node's start")

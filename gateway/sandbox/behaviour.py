@@ -131,6 +131,8 @@ class Behaviour:
     """Whether receipts carry receipted_message_id and message_state beside their text."""
     submit_status: int = 0
     """Not 0: every submit_sm is answered with this command_status."""
+    congestion: int | None = None
+    """Not None: every text that is accepted is answered with this congestion_state (SMPP v5.0)."""
     bind_status: int = 0
     """Not 0: every bind is refused with this command_status."""
     is_silent: bool = False

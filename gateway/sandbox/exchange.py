@@ -30,6 +30,7 @@ from protocols.smpp import (
     encode_submit_body,
 )
 from protocols.smpp import status as s
+from protocols.smpp.tlv import Tag, Tlv
 from protocols.sms.encoding import choose
 from protocols.sms.reassembly import read
 from protocols.sms.segment import segments
@@ -242,9 +243,13 @@ class Exchange:
                 peer.session.request(body, now, Delivery(body))
             peer.session.respond(message, s.ESME_ROK, message_id)
             return
-        peer.session.respond(message, s.ESME_ROK, message_id)
+        peer.session.respond(message, s.ESME_ROK, message_id, self._parameters())
         if message.registered_delivery or conduct.answer:
             self._accepted.append((account, message, message_id, conduct))
+
+    def _parameters(self) -> list[Tlv]:
+        load = self.behaviour.congestion
+        return [] if load is None else [(Tag.CONGESTION_STATE, bytes([load]))]
 
     # ------------------------------------------------------------------ what follows
 

@@ -66,6 +66,34 @@ def test_throttling_pauses_once_for_all_that_was_on_its_way() -> None:
     assert throttle.until - begun <= 0.5
 
 
+def test_a_carrier_that_says_it_is_congested_gets_less() -> None:
+    """A quarter less for each windowful that it says so of; below that the window grows again."""
+    throttle = Throttle(100)
+    for _ in range(100):
+        throttle.told(95)
+        throttle.accepted()
+    assert throttle.window == 75 * 3 // 4
+    for _ in range(50):
+        throttle.told(85)
+        throttle.accepted()
+    assert throttle.window == 75 * 3 // 4, "nearly congested: neither less nor more"
+    for _ in range(100):
+        throttle.told(79)
+        throttle.accepted()
+    assert throttle.window == 100
+
+
+@given(st.lists(st.integers(0, 99), max_size=300), st.integers(1, 50))
+def test_what_a_carrier_says_never_stops_a_link(loads: list[int], window: int) -> None:
+    """One segment may always go, and never more than the window."""
+    throttle = Throttle(window)
+    for load in loads:
+        throttle.told(load)
+        throttle.accepted()
+        assert 1 <= throttle.window <= window
+        assert not throttle.is_paused(0.0)
+
+
 @given(tries=st.integers(0, 100_000))
 def test_back_off_doubles_up_to_its_longest_with_jitter(tries: int) -> None:
     """Never below half of the shortest, whatever the count."""

@@ -140,6 +140,23 @@ async def test_a_link_asks_for_the_version_of_its_settings(
         await one.shows("up")
 
 
+async def test_a_congested_carrier_is_sent_less_until_it_is_not(smsc: SandboxSmsc) -> None:
+    """By its own word, without a single refusal; ops see the word."""
+    smsc.behaviour.congestion = 95
+    async with stage(smsc, version="5.0", window=8) as one:
+        one.send(*(message(n) for n in range(8)))
+        await one.books.until(lambda: len(one.books.sent_ids) == 8)
+        assert one.link.room() < 8
+        (report,) = one.link.reports()
+        assert report.figures["load"] == 95
+        smsc.behaviour.congestion = 20
+        for n in range(8, 40, 4):
+            one.send(*(message(n + each) for each in range(4)))
+            await one.books.until(lambda n=n: len(one.books.sent_ids) == n + 4)
+        assert one.link.room() >= 8
+        assert not one.books.again_ids
+
+
 # Pairs --------------------------------------------------------------------------------------------
 
 
