@@ -147,7 +147,7 @@ class Endpoint:
 
     def _arm(self) -> None:
         """A later moment is left to the next firing: a timer too early does no harm."""
-        due = self.agent.next_timer()
+        due = 0.0 if self._failed else self.agent.next_timer()
         if due is None or self._is_closed:
             return
         if self._timer is not None:

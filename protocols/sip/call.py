@@ -11,6 +11,7 @@ from protocols.sip.acceptance import Acceptance
 from protocols.sip.call_tables import (
     COMMANDS,
     PEER_METHODS,
+    TOO_EARLY,
     TRANSITIONS,
     CallInput,
     CallState,
@@ -232,8 +233,12 @@ class Call:
         make: Callable[[], tuple[Request, Hop]],
         user: ExchangeUser,
         now: float,
+        *,
+        is_wanted: Callable[[], bool] | None = None,
     ) -> Exchange:
-        return Exchange(self.core, make, user, self.auth, now)
+        """Send a request. `is_wanted`: whether a challenge is worth an answer; by default as long
+        as the call has not ended."""
+        return Exchange(self.core, make, user, self.auth, now, is_wanted or self._is_alive)
 
     def answered(self, dialog: Dialog) -> None:
         """The call has its dialog; what else rang belongs to it no more."""
@@ -247,14 +252,15 @@ class Call:
         self._still(now)
         assert self.dialog is not None  # noqa: S101 - every state with a BYE has one
         try:
-            self.exchange(_bye_maker(self.dialog, reasons), _ByeUser(self, cause, reasons), now)
+            user, make = _ByeUser(self, cause, reasons), _bye_maker(self.dialog, reasons)
+            self.exchange(make, user, now, is_wanted=lambda: True)
         except (LocalProtocolError, SipError):
             self.close(now, cause, reasons=reasons)
 
     def drop(self, dialog: Dialog, now: float) -> None:
         """End a dialog that another one of the same INVITE has overtaken."""
         try:
-            self.exchange(_bye_maker(dialog, ()), Unheeded(), now)
+            self.exchange(_bye_maker(dialog, ()), Unheeded(), now, is_wanted=lambda: True)
         except (LocalProtocolError, SipError):
             return
 
@@ -307,7 +313,8 @@ class Call:
         """A request in a dialog of the call. Raises SipError with the code to refuse it with."""
         request = transaction.request
         if request.method not in PEER_METHODS[self.state]:
-            raise SipError("no such request here now", 481)
+            code = TOO_EARLY.get((self.state, request.method), 481)
+            raise SipError("no such request here now", code)
         if not dialog.accepts(request):
             raise SipError("the CSeq is not higher than the last", 500)
         _HANDLERS[request.method](self, transaction, dialog, now)
@@ -352,6 +359,9 @@ class Call:
         reasons = parse_reasons(transaction.request.headers.get_all("Reason"))
         if self.state is CallState.RINGING and self.incoming is not None:
             self.incoming.canceled(now, reasons)
+        elif self.outgoing is not None and self.dialog is None:
+            # Its 2xx never reached us, and it has given up to wait for our ACK.
+            self.outgoing.cancel(now, EndCause.REMOTE)
         else:
             self.close(now, EndCause.REMOTE, reasons=reasons)
 
@@ -397,6 +407,9 @@ class Call:
     def _offer(self, method: str, now: float, body: Body | None) -> None:
         self._check(Command.REINVITE if method == "INVITE" else Command.UPDATE)
         self.negotiation.offer(now, method, body)
+
+    def _is_alive(self) -> bool:
+        return self.state not in (CallState.ENDING, CallState.ENDED)
 
     def _refresh(self, now: float) -> None:
         if self.state is CallState.ESTABLISHED:

@@ -79,12 +79,23 @@ COMMANDS: Final[dict[CallState, frozenset[Command]]] = {
 
 PEER_METHODS: Final[dict[CallState, frozenset[str]]] = {
     S.CALLING: frozenset(),
-    S.PROCEEDING: frozenset(_EARLY),
-    S.CANCELING: frozenset(_EARLY),
+    S.PROCEEDING: frozenset(_EARLY | {"BYE"}),
+    S.CANCELING: frozenset(_EARLY | {"BYE"}),
     S.RINGING: frozenset(_EARLY | {"PRACK", "BYE"}),
     S.ANSWERED: frozenset(_EARLY | {"PRACK", "BYE", "INVITE"}),
     S.ESTABLISHED: frozenset(_EARLY | {"PRACK", "BYE", "INVITE", "REFER"}),
     S.ENDING: frozenset({"BYE"}),
     S.ENDED: frozenset(),
 }
-"""The requests of the peer that mean something; others get 481."""
+"""The requests of the peer that mean something; others get 481, which ends the dialog for it."""
+
+TOO_EARLY: Final[dict[tuple[CallState, str], int]] = {
+    (S.PROCEEDING, "INVITE"): 491,
+    (S.PROCEEDING, "REFER"): 500,
+    (S.CANCELING, "INVITE"): 491,
+    (S.RINGING, "INVITE"): 500,
+    (S.RINGING, "REFER"): 500,
+    (S.ANSWERED, "REFER"): 500,
+}
+"""What those get that will mean something soon (RFC 3261 section 14.2); 500 goes with a
+Retry-After."""

@@ -156,9 +156,9 @@ class ExchangeUser(Protocol):
 
 class Exchange:
     """A request and its repetitions with credentials (section 22.2). `make` builds it anew each
-    time, with the next CSeq."""
+    time, with the next CSeq. Challenges are answered as long as `is_wanted`, else passed on."""
 
-    __slots__ = ("_auth", "_core", "_make", "_tries", "_user", "is_given_up", "transaction")
+    __slots__ = ("_auth", "_core", "_is_wanted", "_make", "_tries", "_user", "transaction")
 
     def __init__(
         self,
@@ -167,14 +167,14 @@ class Exchange:
         user: ExchangeUser,
         auth: DigestClient | None,
         now: float,
+        is_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         self._core = core
+        self._is_wanted = is_wanted
         self._make = make
         self._user = user
         self._auth = auth
         self._tries = DigestTries()
-        self.is_given_up = False
-        """Set it, and challenges are passed on instead of being answered."""
         self.transaction = self._send(now)
 
     @property
@@ -195,7 +195,7 @@ class Exchange:
             self._user.on_failure(Cause.TRANSPORT, now)
 
     def _is_to_be_repeated(self, response: Response) -> bool:
-        if response.code not in (401, 407) or self._auth is None or self.is_given_up:
+        if response.code not in (401, 407) or self._auth is None or not self._is_wanted():
             return False
         return self._auth.learn(response, self._tries)
 

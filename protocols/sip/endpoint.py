@@ -100,7 +100,9 @@ class UserAgent:
         core = self._core
         if len(core.calls) >= core.limits.calls:
             raise LocalProtocolError("too many calls")
-        if to.scheme == "sips" and hop is not None and hop.transport is not Transport.TLS:
+        routes = list(routes)
+        hop = hop or _first_hop(to, routes)
+        if to.scheme == "sips" and hop.transport is not Transport.TLS:
             raise LocalProtocolError("a SIPS URI is called over TLS only")
         call = Call(core, context=context, credentials=credentials)
         try:
@@ -108,7 +110,7 @@ class UserAgent:
                 call,
                 to=to,
                 from_=from_,
-                hop=hop or hop_of(to, Transport.UDP),
+                hop=hop,
                 body=body,
                 headers=headers,
                 routes=routes,
@@ -409,6 +411,14 @@ class UserAgent:
         core = self._core
         events, core.events = core.events, []
         return events
+
+
+def _first_hop(to: Uri, routes: list[str]) -> Hop:
+    """Where a request goes that has no dialog yet (section 8.1.2). Raises LocalProtocolError."""
+    try:
+        return hop_of(NameAddr.parse(routes[0]).uri if routes else to, Transport.UDP)
+    except SipError as fault:
+        raise LocalProtocolError(str(fault)) from fault
 
 
 class _Asked:

@@ -12,7 +12,7 @@ from protocols.sip.call_tables import CallInput, CallState
 from protocols.sip.core import ALLOW
 from protocols.sip.dialog import Dialog, Offer
 from protocols.sip.errors import SipError
-from protocols.sip.events import EndCause, Offered
+from protocols.sip.events import EndCause
 from protocols.sip.fields import Body, RAck, Reason
 from protocols.sip.flow import Hop, Timer
 from protocols.sip.message import Request, Response
@@ -132,21 +132,23 @@ class IncomingInvite:
             or (ack.cseq, ack.method) != (self.request.cseq.number, "INVITE")
         ):
             raise SipError("nothing to acknowledge", 481)
+        negotiation = self._call.negotiation
+        has_answered = bool(request.body) and self.dialog.offer is Offer.LOCAL
+        has_offer = bool(request.body) and not has_answered and self.dialog.is_negotiated
+        if has_offer:
+            negotiation.check_offer(self.dialog, request)
         waiting.stop()
         self._unacknowledged = None
-        has_answered = request.body and self.dialog.offer is Offer.LOCAL
         if has_answered:
             self.dialog.offer = Offer.NONE
             self.dialog.is_negotiated = True
-        if request.content is not None and not has_answered and self.dialog.is_negotiated:
-            # A further offer (RFC 3262 section 5): the 200 to the PRACK answers it.
-            self.dialog.offer = Offer.REMOTE
-            self._call.negotiation.wait(self.dialog, partial(self._answer_prack, transaction), None)
-            self._core.emit(Offered(self._call, request.content, "PRACK"))
+        if has_offer:
+            accept = partial(self._answer_prack, transaction)
+            negotiation.on_prack(transaction, self.dialog, accept, now)
         else:
             self._answer_prack(transaction, None, now)
             if has_answered:
-                self._call.negotiation.answered(request.content)
+                negotiation.answered(request.content)
         if self._call.state is not CallState.RINGING:
             return
         if self._answer is not None:

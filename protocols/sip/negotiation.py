@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 from protocols.errors import LocalProtocolError
 from protocols.sip.call_tables import CallState
-from protocols.sip.core import ALLOW, Exchange
+from protocols.sip.core import ALLOW
 from protocols.sip.dialog import Dialog, Offer
 from protocols.sip.errors import SipError
-from protocols.sip.events import EndCause, OfferAnswered, Offered, OfferRefused, OfferWanted
+from protocols.sip.events import OfferAnswered, Offered, OfferRefused, OfferWanted
 from protocols.sip.fields import Body, parse_retry_after
-from protocols.sip.flow import Hop, Timer
-from protocols.sip.message import Request, Response
-from protocols.sip.transactions import Cause, Transaction
+from protocols.sip.flow import Timer
+from protocols.sip.message import PHRASES, Request, Response
+from protocols.sip.offer_request import OfferRequest
+from protocols.sip.transactions import Transaction
 
 if TYPE_CHECKING:
     from protocols.sip.call import Call
@@ -26,13 +27,12 @@ ANSWER_S: Final = 10.0
 32 s."""
 
 _MAX_GLARES: Final = 5
-_GONE: Final = frozenset({408, 481})
 
 
 class _Waiting:
     """An offer of the peer, or its wish for one, that the application has not answered."""
 
-    __slots__ = ("accept", "dialog", "is_ack", "refuse", "timer", "transaction")
+    __slots__ = ("accept", "dialog", "is_owed", "refuse", "timer", "transaction")
 
     def __init__(
         self,
@@ -40,10 +40,10 @@ class _Waiting:
         accept: Callable[[Body | None, float], None],
         refuse: Callable[[int, float], None] | None,
         transaction: Transaction | None,
-        is_ack: bool,
+        is_owed: bool,
     ) -> None:
         self.dialog = dialog
-        self.is_ack = is_ack
+        self.is_owed = is_owed
         self.transaction = transaction
         self.accept = accept
         self.refuse = refuse
@@ -57,7 +57,7 @@ class Negotiation:
         self._call = call
         self._core = call.core
         self._waiting: _Waiting | None = None
-        self._request: _OfferRequest | None = None
+        self._request: OfferRequest | None = None
         self._server: Transaction | None = None  # the peer's re-INVITE without final response
         self._retry: Timer | None = None
         self._peer_offers = 0
@@ -99,18 +99,25 @@ class Negotiation:
         refuse: Callable[[int, float], None] | None,
         transaction: Transaction | None = None,
         *,
-        is_ack: bool = False,
+        is_owed: bool = False,
     ) -> None:
         """The application is asked; `accept` or `refuse` will be called once. Without `refuse` a
-        refusal is an empty answer. `transaction` is the peer's request that waits for it; `is_ack`:
-        a 2xx of the peer does, whose ACK must go out in any case."""
-        self._waiting = _Waiting(dialog, accept, refuse, transaction, is_ack)
+        refusal is an empty answer. `transaction` is the peer's request that waits for it. With
+        `is_owed` the ACK of a 2xx or the 200 of a PRACK waits, which must go out in any case."""
+        self._waiting = _Waiting(dialog, accept, refuse, transaction, is_owed)
 
-    def forget(self) -> None:
-        """What the application was asked is void."""
-        if self._waiting is not None and self._waiting.timer is not None:
-            self._waiting.timer.cancel()
-        self._waiting = None
+    def chose(self, dialog: Dialog, now: float) -> None:
+        """This branch of the call was answered: what waits in others is void. An UPDATE that
+        came in this one still gets its answer."""
+        if self._waiting is not None:
+            is_here = self._waiting.dialog is dialog and self._waiting.transaction is not None
+            if not is_here:
+                self._withdraw(now)
+        request = self._request
+        if request is not None and request.dialog is not dialog:
+            self._request = None
+            request.abandon(now)
+            self._core.emit(OfferRefused(self._call, 487, PHRASES[487]))
 
     def accept(self, now: float, body: Body | None) -> None:
         waiting = self._take()
@@ -144,7 +151,8 @@ class Negotiation:
         request = transaction.request
         if self._server is not None:
             raise SipError("a re-INVITE waits for its answer", 500)
-        self._check_offer(dialog, request, now)
+        self._check_timer(request)
+        self.check_offer(dialog, request)
         if self._call.acceptances:
             raise SipError("a 2xx waits for its ACK", 491)
         self._server = transaction
@@ -168,7 +176,8 @@ class Negotiation:
             dialog.refresh(request)
             self._accept_update(transaction, dialog, None, now)
             return
-        self._check_offer(dialog, request, now)
+        self._check_timer(request)
+        self.check_offer(dialog, request)
         if not dialog.is_negotiated:
             raise SipError("the first offer has no answer yet", 491)
         dialog.refresh(request)
@@ -183,6 +192,30 @@ class Negotiation:
         self._core.emit(Offered(self._call, request.content, "UPDATE"))
         self._hurry(now)
 
+    def on_prack(
+        self,
+        transaction: Transaction,
+        dialog: Dialog,
+        accept: Callable[[Body | None, float], None],
+        now: float,
+    ) -> None:
+        """A PRACK with a further offer (RFC 3262 section 5): its 200 brings the answer."""
+        body = transaction.request.content
+        assert body is not None  # noqa: S101 - the caller looked
+        dialog.offer = Offer.REMOTE
+        self._peer_offers += 1
+        self.wait(dialog, accept, None, transaction, is_owed=True)
+        self._core.emit(Offered(self._call, body, "PRACK"))
+        self._hurry(now)
+
+    def check_offer(self, dialog: Dialog, request: Request) -> None:
+        """Glare: two offers at a time are one too many (RFC 3261 section 14.2, RFC 3311 section
+        5.2). Raises SipError with the code of the refusal."""
+        if self._request is not None or dialog.offer is Offer.LOCAL:
+            raise SipError("an offer of ours is under way", 491)
+        if self._waiting is not None or dialog.offer is Offer.REMOTE:
+            raise SipError("an offer of the peer waits for its answer", 500)
+
     def on_cancel(self, transaction: Transaction, now: float) -> bool:
         """The peer gives up its re-INVITE; whether it was one that waits."""
         if transaction is not self._server:
@@ -195,7 +228,10 @@ class Negotiation:
         self._withdraw(now)
         if self._retry is not None:
             self._retry.cancel()
-        self._request = None
+            self._retry = None
+        request, self._request = self._request, None
+        if request is not None:
+            request.abandon(now)
 
     # ------------------------------------------------------------------ answers of ours
 
@@ -234,7 +270,8 @@ class Negotiation:
     def _success(self, transaction: Transaction, body: Body | None, now: float) -> Response:
         request = transaction.request
         response = self._core.response(request, 200)
-        contact = self._core.contact(transaction.hop.transport)
+        is_secure = request.uri.scheme == "sips"
+        contact = self._core.contact(transaction.hop.transport, is_secure=is_secure)
         response.headers.add("Contact", str(contact))
         response.headers.add("Allow", ALLOW)
         response.headers.add("Supported", "100rel, timer")
@@ -246,21 +283,15 @@ class Negotiation:
 
     def _withdraw(self, now: float) -> None:
         """The application need not answer any more; the peer's request ends with 487."""
-        waiting = self._waiting
-        self.forget()
-        if waiting is not None and waiting.is_ack:
+        waiting, self._waiting = self._waiting, None
+        if waiting is None:
+            return
+        if waiting.timer is not None:
+            waiting.timer.cancel()
+        if waiting.is_owed:
             waiting.accept(None, now)
-        elif waiting is not None and waiting.transaction is not None:
+        elif waiting.transaction is not None:
             self._refuse_request(waiting.transaction, waiting.dialog, 487, now)
-
-    def _check_offer(self, dialog: Dialog, request: Request, now: float) -> None:
-        """Glare: two offers at a time are one too many (RFC 3261 section 14.2, RFC 3311 section
-        5.2)."""
-        self._check_timer(request)
-        if self._request is not None or dialog.offer is Offer.LOCAL:
-            raise SipError("an offer of ours is under way", 491)
-        if self._waiting is not None or dialog.offer is Offer.REMOTE:
-            raise SipError("an offer of the peer waits for its answer", 500)
 
     def _check_timer(self, request: Request) -> None:
         if self._call.timer.too_small(request):
@@ -279,7 +310,7 @@ class Negotiation:
     def _send(
         self, now: float, method: str, body: Body | None, dialog: Dialog, *, is_refresh: bool
     ) -> None:
-        self._request = _OfferRequest(self, self._call, dialog, method, body, is_refresh)
+        self._request = OfferRequest(self, self._call, dialog, method, body, is_refresh)
         try:
             self._request.send(now)
         except (LocalProtocolError, SipError) as fault:
@@ -287,16 +318,19 @@ class Negotiation:
             raise LocalProtocolError(str(fault)) from fault
         if body is not None:
             dialog.offer = Offer.LOCAL
-            self._call.local_body = body
 
-    def done(self, request: _OfferRequest, now: float) -> None:
+    def is_current(self, request: OfferRequest) -> bool:
+        """Whether anybody still waits for what comes of a request of ours."""
+        return self._request is request
+
+    def done(self, request: OfferRequest, now: float) -> None:
         """A request of ours has its final response."""
         if self._request is request:
             self._request = None
         if request.dialog.offer is Offer.LOCAL:
             request.dialog.offer = Offer.NONE
 
-    def glare(self, request: _OfferRequest, glares: int, response: Response, now: float) -> None:
+    def glare(self, request: OfferRequest, glares: int, response: Response, now: float) -> None:
         """A 491: try again after the time of section 14.1, unless the peer's own offer came in
         between; ours may not fit any more then."""
         self.done(request, now)
@@ -309,11 +343,11 @@ class Negotiation:
         self._retry = self._core.after(wait, now, run)
 
     def _again(
-        self, old: _OfferRequest, glares: int, peer_offers: int, response: Response, now: float
+        self, old: OfferRequest, glares: int, peer_offers: int, response: Response, now: float
     ) -> None:
         self._retry = None
         is_stale = peer_offers != self._peer_offers and old.body is not None
-        if is_stale or self._is_busy(old.dialog):
+        if self._call.dialog not in (None, old.dialog) or is_stale or self._is_busy(old.dialog):
             self.refused(old, response)
             return
         try:
@@ -324,7 +358,7 @@ class Negotiation:
         if self._request is not None:
             self._request.glares = glares
 
-    def refused(self, request: _OfferRequest, response: Response) -> None:
+    def refused(self, request: OfferRequest, response: Response) -> None:
         if not request.is_refresh:
             retry_after_s = parse_retry_after(response.headers.get("Retry-After"))
             self._core.emit(OfferRefused(self._call, response.code, response.phrase, retry_after_s))
@@ -354,110 +388,3 @@ class Negotiation:
             raise LocalProtocolError("no offer waits for an answer")
         waiting, self._waiting = self._waiting, None
         return waiting
-
-
-class _OfferRequest:
-    """A re-INVITE or UPDATE of ours, until its final response; of a re-INVITE, until no copy of
-    its 2xx comes any more."""
-
-    def __init__(
-        self,
-        negotiation: Negotiation,
-        call: Call,
-        dialog: Dialog,
-        method: str,
-        body: Body | None,
-        is_refresh: bool,
-    ) -> None:
-        self._negotiation = negotiation
-        self._call = call
-        self._exchange: Exchange | None = None
-        self._ack: tuple[bytes, Hop] | None = None
-        self._is_done = False
-        self.dialog = dialog
-        self.method = method
-        self.body = body
-        self.is_refresh = is_refresh
-        self.glares = 0
-
-    def send(self, now: float) -> None:
-        self._exchange = self._call.exchange(self._make, self, now)
-
-    def on_response(self, response: Response, now: float) -> None:
-        if response.is_provisional:
-            return
-        if self._is_done:
-            if response.is_success and self._ack is not None:
-                self._call.core.layer.send(*self._ack)
-            return
-        self._is_done = True
-        if response.is_success:
-            self._on_success(response, now)
-        elif response.code == 422 and self._call.timer.learn(response):
-            self._is_done = False
-            self._repeat(now)
-        elif response.code == 491:
-            self._negotiation.glare(self, self.glares + 1, response, now)
-        elif response.code in _GONE:
-            self._negotiation.done(self, now)
-            self._call.lost(now)
-        else:
-            self._negotiation.done(self, now)
-            self._negotiation.refused(self, response)
-
-    def on_failure(self, cause: Cause, now: float) -> None:
-        self._negotiation.done(self, now)
-        if not self._is_done:
-            self._is_done = True
-            lost = EndCause.TIMEOUT if cause is Cause.TIMEOUT else EndCause.TRANSPORT
-            self._call.lost(now, lost)
-
-    def _on_success(self, response: Response, now: float) -> None:
-        call, negotiation = self._call, self._negotiation
-        negotiation.done(self, now)
-        self.dialog.refresh(response)
-        if call.state is CallState.ESTABLISHED:
-            call.timer.on_response(response, now)
-        if self.method == "INVITE" and self.body is None and response.body:
-            negotiation.wait(self.dialog, self._acknowledge, self._refuse, is_ack=True)
-            self.dialog.offer = Offer.REMOTE
-            if call.state is CallState.ESTABLISHED and response.content is not None:
-                call.core.emit(Offered(call, response.content, "ACK"))
-            else:
-                negotiation.refuse(now, 488)
-            return
-        if self.method == "INVITE":
-            self._acknowledge(None, now)
-        is_told = not self.is_refresh or response.body
-        if is_told and call.state is not CallState.ENDED and (self.body or response.body):
-            negotiation.answered(response.content)
-
-    def _acknowledge(self, answer: Body | None, now: float) -> None:
-        assert self._exchange is not None  # noqa: S101 - a response came
-        if answer is not None:
-            self.dialog.offer = Offer.NONE
-        number = self._exchange.request.cseq.number
-        try:
-            request, hop = self.dialog.request("ACK", cseq=number)
-        except (LocalProtocolError, SipError):
-            return
-        request.set_body(answer)
-        self._ack = request.encode(), hop
-        self._call.core.layer.send(*self._ack)
-
-    def _refuse(self, code: int, now: float) -> None:
-        self._acknowledge(None, now)
-        self._call.bye(now, EndCause.REFUSED)
-
-    def _make(self) -> tuple[Request, Hop]:
-        fields = [("Supported", "timer"), *self._call.timer.request_fields()]
-        request, hop = self.dialog.request(self.method, headers=fields)
-        request.set_body(self.body)
-        return request, hop
-
-    def _repeat(self, now: float) -> None:
-        assert self._exchange is not None  # noqa: S101 - a response came
-        try:
-            self._exchange.repeat(now)
-        except (LocalProtocolError, SipError):
-            self.on_failure(Cause.TRANSPORT, now)

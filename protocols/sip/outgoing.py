@@ -64,14 +64,14 @@ class OutgoingInvite:
         self._cseq = 0
         self._forks: dict[str, _Fork] = {}
         self._acks: dict[str, tuple[bytes, Hop]] = {}  # by the peer's tag
-        self._waiting_ack = ""  # the tag whose ACK waits for our answer
+        self._waiting_ack: str | None = None  # the tag whose ACK waits for our answer
         self._cause = EndCause.RESPONSE
         self._reasons: tuple[Reason, ...] = ()
         self._is_cancel_sent = False
         self._timer: Timer | None = None
         call.outgoing = self
         call.local_body = body
-        self._exchange = call.exchange(self._make, self, now)
+        self._exchange = call.exchange(self._make, self, now, is_wanted=self._may_repeat)
         self._timer = core.after(setup_s, now, self._on_setup_timeout)
 
     @property
@@ -89,11 +89,11 @@ class OutgoingInvite:
 
     def cancel(self, now: float, cause: EndCause, reasons: tuple[Reason, ...] = ()) -> None:
         """Give the call up. The CANCEL waits for a provisional response (section 9.1)."""
+        if not self._call.move(CallInput.CANCEL):
+            return
         self._cause, self._reasons = cause, reasons
-        self._exchange.is_given_up = True
         # Of this INVITE: one that was repeated with credentials starts anew.
-        has_provisional = self._exchange.transaction.state is State.PROCEEDING
-        if self._call.move(CallInput.CANCEL) and has_provisional:
+        if self._exchange.transaction.state is State.PROCEEDING:
             self._send_cancel(now)
 
     def stop(self) -> None:
@@ -209,7 +209,7 @@ class OutgoingInvite:
         if tag in self._acks:
             self._core.layer.send(*self._acks[tag])
             return
-        if tag and tag == self._waiting_ack:
+        if tag == self._waiting_ack:
             return
         fork = self._forks.get(tag)
         if fork is None:
@@ -220,6 +220,7 @@ class OutgoingInvite:
         dialog = fork.dialog
         if call.state is CallState.CANCELING:
             call.answered(dialog)
+            call.add_dialog(dialog)
             self._acknowledge(dialog, None, now)
             call.bye(now, self._cause, self._reasons)
         elif call.move(CallInput.ACCEPTED):
@@ -231,7 +232,7 @@ class OutgoingInvite:
     def _establish(self, dialog: Dialog, response: Response, now: float) -> None:
         call = self._call
         self.stop()
-        call.negotiation.forget()
+        call.negotiation.chose(dialog, now)
         call.answered(dialog)
         call.add_dialog(dialog)
         is_offer = dialog.offer is Offer.NONE and not dialog.is_negotiated and bool(response.body)
@@ -242,7 +243,7 @@ class OutgoingInvite:
                 dialog,
                 partial(self._acknowledge, dialog),
                 partial(self._refuse, dialog),
-                is_ack=True,
+                is_owed=True,
             )
         else:
             dialog.offer = Offer.NONE
@@ -257,7 +258,7 @@ class OutgoingInvite:
         if answer is not None:
             dialog.offer = Offer.NONE
             dialog.is_negotiated = True
-        self._waiting_ack = ""
+        self._waiting_ack = None
         try:
             request, hop = dialog.request("ACK", cseq=self.request.cseq.number)
         except (LocalProtocolError, SipError):
@@ -278,6 +279,7 @@ class OutgoingInvite:
 
     def _make(self) -> tuple[Request, Hop]:
         self._cseq += 1
+        self._forks.clear()  # they count on from the INVITE before
         fields = [("Supported", "100rel, timer"), *self._call.timer.request_fields()]
         request = self._core.request(
             "INVITE",
@@ -294,7 +296,6 @@ class OutgoingInvite:
         return request, self.hop
 
     def _repeat(self, now: float) -> None:
-        self._forks.clear()
         try:
             self._exchange.repeat(now)
         except (LocalProtocolError, SipError):
@@ -319,6 +320,7 @@ class OutgoingInvite:
         self.cancel(now, EndCause.NO_ANSWER)
 
     def _on_cancel_timeout(self, now: float) -> None:
+        self._exchange.transaction.abandon(now)
         if self._call.state is CallState.CANCELING:
             self._call.close(now, self._cause, code=487)
 

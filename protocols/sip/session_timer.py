@@ -15,6 +15,8 @@ from protocols.sip.message import Request, Response
 MIN_SE_S: Final = 90
 """The least interval that anybody may ask for (section 5)."""
 _MAX_RETRIES: Final = 3
+_REFRESH_PARTS: Final = 8
+"""Refreshes that came to nothing are repeated after this part of the interval."""
 
 Fields = list[tuple[str, str]]
 
@@ -68,12 +70,14 @@ class SessionTimer:
 
     def too_small(self, request: Request) -> bool:
         """Whether a request wants an interval under our Min-SE, and understands to be told so.
-        Raises SipError for a malformed one."""
+        Raises SipError for anything malformed that `on_request` would read: when we answer it is
+        too late to refuse."""
         value = request.headers.get("Session-Expires")
+        understands = "timer" in request.tokens("Supported")
+        request.number("Min-SE")
         if value is None:
             return False
-        seconds = SessionExpires.parse(value).seconds
-        return seconds < self._core.config.min_se_s and "timer" in request.tokens("Supported")
+        return SessionExpires.parse(value).seconds < self._core.config.min_se_s and understands
 
     def on_request(self, request: Request, now: float) -> Fields:
         """A request of the peer is accepted: run the timer, and say so in the 2xx (section 9).
@@ -142,4 +146,10 @@ class SessionTimer:
         margin = min(32.0, seconds / 3)
         self._timers = [self._core.after(seconds - margin, now, self._on_expired)]
         if is_refresher:
-            self._timers.append(self._core.after(seconds / 2, now, self._on_refresh))
+            self._timers.append(self._core.after(seconds / 2, now, self._refresh))
+
+    def _refresh(self, now: float) -> None:
+        """Once more after a while, unless a 2xx starts the timer anew before: a refresh that was
+        refused or found an offer in its way does not have to end the call (section 10)."""
+        self._timers[-1] = self._core.after(self._seconds / _REFRESH_PARTS, now, self._refresh)
+        self._on_refresh(now)

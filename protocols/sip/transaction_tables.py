@@ -39,6 +39,7 @@ class Input(Enum):
     TRANSPORT_ERROR = "transport error"
     TIMER_A = "A"  # INVITE request again
     TIMER_B = "B"  # INVITE without answer
+    TIMER_C = "C"  # INVITE that its user gave up, without final response
     TIMER_D = "D"  # wait for copies of a final response
     TIMER_E = "E"  # non-INVITE request again
     TIMER_F = "F"  # non-INVITE without final response
@@ -74,6 +75,7 @@ INVITE_CLIENT: Final[dict[tuple[State, Input], _Row]] = {
     (S.PROCEEDING, I.PROVISIONAL): (S.PROCEEDING, (Do.PASS,)),
     (S.PROCEEDING, I.SUCCESS): (S.ACCEPTED, (I.TIMER_M, Do.PASS)),
     (S.PROCEEDING, I.FAILURE): (S.COMPLETED, (Do.ACK, I.TIMER_D, Do.PASS)),
+    (S.PROCEEDING, I.TIMER_C): (S.TERMINATED, ()),
     (S.ACCEPTED, I.SUCCESS): (S.ACCEPTED, (Do.PASS,)),
     (S.ACCEPTED, I.TIMER_M): (S.TERMINATED, ()),
     (S.COMPLETED, I.FAILURE): (S.COMPLETED, (Do.ACK,)),
@@ -81,7 +83,8 @@ INVITE_CLIENT: Final[dict[tuple[State, Input], _Row]] = {
     # The ACK could not be sent; the response was passed on before.
     (S.COMPLETED, I.TRANSPORT_ERROR): (S.TERMINATED, ()),
 }
-"""RFC 3261 figure 5, RFC 6026 figure 1."""
+"""RFC 3261 figure 5, RFC 6026 figure 1. Proceeding has no timer there; an INVITE that was given up
+(section 9.1) has one here, or a peer that never sends a final response would fill our memory."""
 
 CLIENT: Final[dict[tuple[State, Input], _Row]] = {
     (S.TRYING, I.TIMER_E): (S.TRYING, (Do.REPEAT, I.TIMER_E)),
@@ -146,9 +149,9 @@ FIRST: Final[dict[Kind, _Row]] = {
 """The first state of each machine and the timers it starts."""
 
 LIVING: Final[dict[State, frozenset[Input]]] = {
-    S.CALLING: frozenset({I.TIMER_A, I.TIMER_B}),
+    S.CALLING: frozenset({I.TIMER_A, I.TIMER_B, I.TIMER_C}),
     S.TRYING: frozenset({I.TIMER_E, I.TIMER_F}),
-    S.PROCEEDING: frozenset({I.TIMER_E, I.TIMER_F}),
+    S.PROCEEDING: frozenset({I.TIMER_C, I.TIMER_E, I.TIMER_F}),
     S.ACCEPTED: frozenset({I.TIMER_L, I.TIMER_M}),
     S.COMPLETED: frozenset({I.TIMER_D, I.TIMER_G, I.TIMER_H, I.TIMER_J, I.TIMER_K}),
     S.CONFIRMED: frozenset({I.TIMER_I}),
@@ -159,11 +162,17 @@ LIVING: Final[dict[State, frozenset[Input]]] = {
 REPEATING: Final = frozenset({I.TIMER_A, I.TIMER_E, I.TIMER_G})
 """Timers that only unreliable transports need; each time twice as long."""
 
+GIVEN_UP_S: Final = 180.0
+"""How long a late 2xx of an INVITE that was given up still finds its transaction, and gets its ACK
+and BYE: as long as proxies on the way keep theirs (timer C, section 16.6)."""
+
 
 def duration(timer: Input, timers: Timers, *, is_reliable: bool) -> float:
     """How long a timer that does not repeat runs (RFC 3261 table 4)."""
     if timer in (I.TIMER_B, I.TIMER_F, I.TIMER_H, I.TIMER_L, I.TIMER_M):
         return timers.timeout_s
+    if timer is I.TIMER_C:
+        return GIVEN_UP_S
     if is_reliable:
         return 0.0
     if timer is I.TIMER_D:

@@ -104,6 +104,13 @@ class Transaction:
         2xx of an INVITE aside."""
         self.step(_input_of(response), now, response)
 
+    def abandon(self, now: float) -> None:
+        """Nobody waits for the final response of this INVITE any more: one that comes late is
+        still passed on, but not awaited for ever."""
+        is_waiting = self.kind is Kind.INVITE_CLIENT and not self.has_final
+        if is_waiting and Input.TIMER_C not in self._timers:
+            self._start_timer(Input.TIMER_C, now)
+
     def step(self, what: Input, now: float, message: Request | Response | None = None) -> None:
         """One line of the table."""
         row = TABLES[self.kind].get((self.state, what))

@@ -19,6 +19,8 @@ from protocols.sip.uri import Uri
 if TYPE_CHECKING:
     from protocols.sip.call import Call
 
+DECISION_S: Final = 10.0
+"""How long the application may think about a REFER of the peer."""
 _SIPFRAG: Final = re.compile(rb"\s*SIP/2\.0 ([1-6][0-9]{2})(?: ([^\r\n]{0,200}))?", re.IGNORECASE)
 
 
@@ -29,7 +31,8 @@ class Transfer:
         self._call = call
         self._core = call.core
         self._is_asked = False  # our REFER was sent, its end has not come
-        self._deadline: Timer | None = None
+        self._deadline: Timer | None = None  # of what we asked for
+        self._decision: Timer | None = None  # of what the peer asked for
         self._received: Transaction | None = None  # the peer's REFER, not answered
         self._event_id = ""  # of the peer's REFER that we accepted
 
@@ -105,14 +108,15 @@ class Transfer:
         target = NameAddr.parse(request.required("Refer-To")).uri
         self._received = transaction
         referred_by = clean(request.headers.get("Referred-By") or "")
-        self._deadline = self._core.after(10.0, now, self._on_indecision)
+        self._decision = self._core.after(DECISION_S, now, self._on_indecision)
         self._core.emit(ReferReceived(self._call, target, referred_by))
 
     def accept(self, now: float) -> None:
         """Accept the peer's REFER: 202, and the first NOTIFY that RFC 3515 section 2.4.4 wants."""
         transaction = self._take()
         response = self._core.response(transaction.request, 202)
-        contact = self._core.contact(transaction.hop.transport)
+        is_secure = transaction.request.uri.scheme == "sips"
+        contact = self._core.contact(transaction.hop.transport, is_secure=is_secure)
         response.headers.add("Contact", str(contact))
         transaction.respond(response, now)
         self._event_id = f"refer;id={transaction.request.cseq.number}"
@@ -139,7 +143,10 @@ class Transfer:
             request.set_body(body)
             return request, hop
 
-        self._call.exchange(make, Unheeded(), now)
+        try:
+            self._call.exchange(make, Unheeded(), now)
+        except SipError as fault:
+            raise LocalProtocolError(str(fault)) from fault
         if is_final:
             self._event_id = ""
 
@@ -164,7 +171,8 @@ class Transfer:
         transaction, self._received = self._received, None
         if transaction is None:
             raise LocalProtocolError("no transfer waits for an answer")
-        self._forget()
+        if self._decision is not None:
+            self._decision.cancel()
         return transaction
 
     def _on_silence(self, now: float) -> None:
