@@ -39,14 +39,14 @@ class PlaybackEnded:
 
 @dataclass(frozen=True, slots=True)
 class MediaLost:
-    """No packet came for `silent_s` although some should."""
+    """Neither media nor reports came for `silent_s` although some should."""
 
     silent_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class MediaResumed:
-    """Packets come again after `MediaLost`."""
+    """After `MediaLost`: packets come again, or a new agreement made the wait void."""
 
 
 @dataclass(frozen=True, slots=True)

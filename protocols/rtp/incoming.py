@@ -60,6 +60,8 @@ class Incoming:
         self.guard = SsrcGuard()
         self.tracker: SequenceTracker | None = None
         """The numbers of the stream; None before its first packet."""
+        self.ssrc = 0
+        """Whose numbers those are."""
         self.jitter = self._new_jitter(limits)
         self.malformed = 0
         self.pass_on: PassOn | None = None
@@ -82,16 +84,16 @@ class Incoming:
         return JitterBuffer(start_s=limits.delay_s, limit_s=limits.max_delay_s)
 
     def agree(self, parameters: MediaParameters, now: float, *, has_moved: bool) -> None:
-        """Take what was agreed on; the source is locked anew when the peer has moved."""
+        """Take what was agreed on; the source is locked anew when the peer has moved. The wait for
+        media begins anew."""
         if has_moved:
             self.latch.open(parameters.remote)
             self._is_source_told = False
-        self.guard.renew()
+        self.guard.renew(has_moved=has_moved)
         self._laws = dict(parameters.receive_types)
         self._key_types = parameters.dtmf_receive_types
         self.is_expected = parameters.is_receiving
-        self._heard_at = now
-        self._is_lost = False
+        self.note_life(now)
 
     @property
     def source(self) -> Address | None:
@@ -143,6 +145,13 @@ class Incoming:
             self._is_lost = True
             self._emit(MediaLost(silent_s))
 
+    def note_life(self, now: float) -> None:
+        """A packet, a report or a new agreement: media is not lost, or no longer."""
+        self._heard_at = now
+        if self._is_lost:
+            self._is_lost = False
+            self._emit(MediaResumed())
+
     def end(self) -> None:
         """The leg ends."""
         self.is_expected = False
@@ -179,7 +188,7 @@ class Incoming:
         if not guard.admit(ssrc, sequence, now):
             return False
         if is_other:
-            self._begin_stream()
+            self._begin_stream(ssrc)
         self._heard(source, now)
         tracker = self.tracker
         if tracker is None:
@@ -189,20 +198,18 @@ class Incoming:
             self._take(packet, law, arrival, now, tracker)
         return is_other
 
-    def _begin_stream(self) -> None:
+    def _begin_stream(self, ssrc: int) -> None:
+        self.ssrc = ssrc
         self._received_before = self.received
         self._lost_before = self.lost
         self.tracker = SequenceTracker()
         self._begins = True
 
     def _heard(self, source: Address, now: float) -> None:
-        self._heard_at = now
         if not self._is_source_told:
             self._is_source_told = True
             self._emit(MediaStarted(source))
-        if self._is_lost:
-            self._is_lost = False
-            self._emit(MediaResumed())
+        self.note_life(now)
 
     def _take(
         self,

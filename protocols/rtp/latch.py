@@ -4,11 +4,13 @@ A port is open to the network for as long as a call lasts, and whoever reaches i
 press keys in another's name. So the first fitting source is taken and nobody else after it. The
 place that SDP named is taken with its first packet. Another place in the trunk's networks (a
 gateway behind address translation) has to send a few packets in a row first: late packets of a
-call that had this port before look just like that.
+call that had this port before look just like that. And whoever was left by a re-INVITE goes on
+sending for a while, before it hears of it: such a place has to be the only one for a second.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -20,10 +22,16 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 LEARNING_PACKETS: Final = 5
 """In a row, of one SSRC, before a place that SDP did not name is taken."""
+RELEARNING_PACKETS: Final = 50
+"""The same for a place that was heard before the last re-INVITEs."""
+MAX_LEFT: Final = 4
+"""So many of those are remembered."""
 MAX_CANDIDATES: Final = 4
 SSRC_CHANGES: Final = 8
-"""How often one source may change its SSRC between two re-INVITEs: a forwarded call does it twice
-or three times, an attack without end."""
+"""How often in a row one source may change its SSRC: a forwarded call does it twice or three times,
+an attack without end."""
+SSRC_REGAIN_S: Final = 5.0
+"""After so long it may do so once more: announcement services have an SSRC for every prompt."""
 SSRC_PACKETS: Final = 2
 """Packets in a row of a new SSRC, without one of the old between them."""
 SSRC_SILENCE_S: Final = 0.2
@@ -49,12 +57,13 @@ class _Candidate:
 class SourceLatch:
     """Open until a source is taken, then locked to it; `open` opens it again for a re-INVITE."""
 
-    __slots__ = ("_candidates", "_is_learning", "_networks", "expected", "locked", "wrong")
+    __slots__ = ("_candidates", "_is_learning", "_left", "_networks", "expected", "locked", "wrong")
 
     def __init__(self, networks: Sequence[Network], *, is_learning: bool = True) -> None:
         self._networks = tuple(networks)
         self._is_learning = is_learning
         self._candidates: dict[Address, _Candidate] = {}
+        self._left: deque[Address] = deque(maxlen=MAX_LEFT)
         self.expected: Address | None = None
         """The place that SDP named."""
         self.locked: Address | None = None
@@ -63,6 +72,8 @@ class SourceLatch:
 
     def open(self, expected: Address | None) -> None:
         """Wait for a source again, `expected` first."""
+        if self.locked is not None and self.locked not in self._left:
+            self._left.append(self.locked)
         self.expected = expected
         self.locked = None
         self._candidates.clear()
@@ -73,13 +84,16 @@ class SourceLatch:
         if self.locked is not None:
             if source == self.locked:
                 return True
-        elif source == self.expected or is_proven and is_within(source[0], self._networks):
+        elif source == self.expected or is_proven and self._is_fresh(source):
             self.locked = source
             return True
         elif self._learn(source, ssrc, sequence):
             return True
         self.wrong += 1
         return False
+
+    def _is_fresh(self, source: Address) -> bool:
+        return source not in self._left and is_within(source[0], self._networks)
 
     def _learn(self, source: Address, ssrc: int, sequence: int) -> bool:
         if not self._is_learning or self.expected is None:
@@ -95,7 +109,7 @@ class SourceLatch:
         follows = candidate.ssrc == ssrc and sequence == (candidate.sequence + 1) & 0xFFFF
         candidate.count = candidate.count + 1 if follows else 1
         candidate.ssrc, candidate.sequence = ssrc, sequence
-        if candidate.count < LEARNING_PACKETS:
+        if candidate.count < (RELEARNING_PACKETS if source in self._left else LEARNING_PACKETS):
             return False
         self.locked = source
         self._candidates.clear()
@@ -106,20 +120,29 @@ class SsrcGuard:
     """Which stream of the locked source is heard: one at a time. The first change is taken quickly,
     since early media and the answered call often have different ones."""
 
-    __slots__ = ("_changes", "_heard_at", "_next", "_run", "current", "refused")
+    __slots__ = (
+        "_changed_at", "_changes", "_has_changed", "_heard_at", "_next", "_run", "current",
+        "refused",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.current: int | None = None
         self.refused = 0
         """Packets ignored for their SSRC."""
-        self._changes = 0
+        self._changes = 0.0
+        self._changed_at = 0.0
+        self._has_changed = False
         self._heard_at = 0.0
         self._next = (0, 0)
         self._run = 0
 
-    def renew(self) -> None:
-        """A re-INVITE was agreed on: changes count anew."""
-        self._changes = 0
+    def renew(self, *, has_moved: bool = False) -> None:
+        """A re-INVITE was agreed on: changes count anew. `has_moved`: whatever comes next from the
+        new place is the stream."""
+        self._changes = 0.0
+        self._has_changed = False
+        if has_moved:
+            self.current = None
 
     def admit(self, ssrc: int, sequence: int, now: float) -> bool:
         """Whether a packet is of the stream that is heard. True for the first one of another makes
@@ -135,15 +158,17 @@ class SsrcGuard:
         self._run = self._run + 1 if self._next == (ssrc, sequence) else 1
         self._next = (ssrc, (sequence + 1) & 0xFFFF)
         is_silent = now - self._heard_at >= SSRC_SILENCE_S
+        changes = max(self._changes - (now - self._changed_at) / SSRC_REGAIN_S, 0.0)
         if (
             self._run < SSRC_PACKETS
-            or self._changes >= SSRC_CHANGES
-            or (self._changes and not is_silent)
+            or changes > SSRC_CHANGES - 1
+            or (self._has_changed and not is_silent)
         ):
             self.refused += 1
             return False
         self.current = ssrc
-        self._changes += 1
-        self._heard_at = now
+        self._has_changed = True
+        self._changes = changes + 1
+        self._changed_at = self._heard_at = now
         self._run = 0
         return True

@@ -28,7 +28,7 @@ from protocols.rtp.srtp import SrtpContext
 @dataclass(frozen=True, slots=True)
 class LegStatistics:
     """What happened on a leg so far. `malformed` packets were no RTP or failed SRTP; `wrong_source`
-    came from elsewhere before the source was taken (after it the kernel drops them);
+    came from elsewhere before the source was taken (after it the kernel drops them), or as RTCP;
     `wrong_ssrc` from the right place with another stream's number."""
 
     sent: int
@@ -81,6 +81,8 @@ class Leg:
         self._reports: ReportKeeper | None = None
         self._srtp: SrtpContext | None = None
         self._is_sending = False
+        self._is_learning = limits.is_learning
+        self._rtcp_source: Address | None = None
         self._tick = 0
 
     # ------------------------------------------------------------------ agreement
@@ -94,6 +96,8 @@ class Leg:
             self._srtp = SrtpContext(keys, self._srtp) if keys is not None else None
         expected = self._incoming.latch.expected
         has_moved = parameters.remote is not None and parameters.remote != expected
+        if has_moved or old is None or parameters.rtcp != old.rtcp:
+            self._rtcp_source = None
         self._incoming.agree(parameters, now, has_moved=has_moved)
         self._outgoing.configure(
             parameters.law,
@@ -124,8 +128,10 @@ class Leg:
 
     @property
     def rtcp_destination(self) -> Address | None:
-        """Where to send RTCP when it has a port of its own."""
-        return self.parameters.rtcp if self.parameters else None
+        """Where to send RTCP when it has a port of its own: where the peer's came from, or before
+        where SDP says. None where it wants none."""
+        named = self.parameters.rtcp if self.parameters else None
+        return self._rtcp_source or named if named is not None else None
 
     # ------------------------------------------------------------------ the owner's wishes
 
@@ -230,7 +236,7 @@ class Leg:
     def _report_arguments(self) -> tuple[SequenceTracker | None, int, int]:
         incoming = self._incoming
         now = self._outgoing.timestamp_at(self._tick)
-        return incoming.tracker, incoming.guard.current or 0, now
+        return incoming.tracker, incoming.ssrc, now
 
     def _send_rtcp(self, packet: bytes) -> None:
         parameters = self.parameters
@@ -247,13 +253,15 @@ class Leg:
 
     def receive(self, data: bytes, source: Address, now: float) -> None:
         """Take a datagram from the RTP port. Nothing it holds raises an error."""
-        incoming = self._incoming
-        if not incoming.is_expected:
+        incoming, parameters = self._incoming, self.parameters
+        if parameters is None:
             return
         if not HEADER_BYTES <= len(data) <= MAX_PACKET_BYTES:
             incoming.malformed += 1
-        elif is_rtcp(data):
+        elif parameters.is_rtcp_mux and is_rtcp(data):
             self._receive_muxed(data, source, now)
+        elif not incoming.is_expected:
+            return
         elif incoming.receive(data, source, self._srtp, now) and self._reports is not None:
             self._reports.is_stopped = False
 
@@ -288,17 +296,15 @@ class Leg:
         self._incoming.pass_on = None
 
     def _receive_muxed(self, data: bytes, source: Address, now: float) -> None:
-        parameters = self.parameters
-        if parameters is None or not parameters.is_rtcp_mux:
-            self._incoming.malformed += 1
-        elif source != self._incoming.source:
+        if source != self._incoming.source:
             self._incoming.latch.wrong += 1
         else:
             self._take_rtcp(data, now)
 
     def receive_rtcp(self, data: bytes, source: Address, now: float) -> None:
         """Take a datagram from the RTCP port: only from the host that media comes from, or where
-        SDP says. Nothing it holds raises an error."""
+        SDP says; once reports of the stream that is heard came from one port, from that alone.
+        Nothing it holds raises an error."""
         parameters = self.parameters
         if parameters is None or parameters.is_rtcp_mux:
             return
@@ -306,26 +312,33 @@ class Leg:
         hosts = {peer[0]} if peer else set()
         if parameters.rtcp is not None:
             hosts.add(parameters.rtcp[0])
-        if source[0] not in hosts or not is_within(source[0], self._networks):
+        is_right = self._rtcp_source in (None, source) and source[0] in hosts
+        if not is_right or not is_within(source[0], self._networks):
             self._incoming.latch.wrong += 1
             return
-        self._take_rtcp(data, now)
+        is_named = self._is_learning or source == parameters.rtcp
+        if self._take_rtcp(data, now) and is_named:
+            self._rtcp_source = source
 
-    def _take_rtcp(self, data: bytes, now: float) -> None:
-        reports = self._reports
+    def _take_rtcp(self, data: bytes, now: float) -> bool:
+        """Take reports; whether they are of the stream that is heard."""
+        reports, ssrc = self._reports, self._incoming.guard.current
         if reports is None:
-            return
+            return False
         try:
             if self._srtp is not None:
                 data = self._srtp.unprotect_rtcp(data)
             packets = rtcp.parse(data)
         except RtpError:
             self._incoming.malformed += 1
-            return
+            return False
         was_stopped = reports.is_stopped
-        reports.receive(packets, self._incoming.guard.current, now)
-        if reports.is_stopped and not was_stopped:
+        reports.receive(packets, ssrc, now)
+        if not reports.is_stopped:
+            self._incoming.note_life(now)
+        elif not was_stopped:
             self._emit(SourceStopped())
+        return reports.tells_of(packets, ssrc)
 
 
 def bridge(one: Leg, other: Leg) -> None:

@@ -43,7 +43,8 @@ class Outgoing:
     """The stream of one leg. `turn` is called once a packet time with the number of the tick; ticks
     that were left out become a step of the timestamp, never a burst.
 
-    Priority: keys, then clips, then what is relayed, then silence.
+    Priority: keys, then clips, then what is relayed, then silence. Numbers begin in the lower half:
+    who misses the first packets of SRTP must not miss a wrap (RFC 3711 section 3.3.1).
     """
 
     __slots__ = (
@@ -64,7 +65,7 @@ class Outgoing:
         self._period = 4
         self._step = 160
         self._silence = b""
-        self._sequence = random.getrandbits(16)
+        self._sequence = random.getrandbits(15)
         self._base = random.getrandbits(32)
         self._last_timestamp = self._base
         self._expected_tick = -1

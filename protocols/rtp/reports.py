@@ -16,7 +16,7 @@ from protocols.rtp.rtcp import (
     SourceDescription,
     build,
 )
-from protocols.rtp.sequence import SequenceTracker
+from protocols.rtp.sequence import FIRST_CYCLE, SequenceTracker
 
 INTERVAL_S: Final = 5.0
 """The mean time between reports; each is drawn from half to one and a half of it."""
@@ -46,8 +46,8 @@ class ReportKeeper:
     of two reports matters to a peer (section 4)."""
 
     __slots__ = (
-        "_cname", "_epoch_s", "_last_sr", "_last_sr_at", "_random", "_remote_ssrc", "due",
-        "far_view", "is_stopped", "round_trip_s", "sent",
+        "_cname", "_epoch_s", "_last_sr", "_last_sr_at", "_random", "_remote_ssrc", "_sent_before",
+        "due", "far_view", "is_stopped", "round_trip_s", "sent",
     )  # fmt: skip
 
     def __init__(self, sent: Sent, cname: str, epoch_s: float, random: Random, now: float) -> None:
@@ -63,6 +63,7 @@ class ReportKeeper:
         self._remote_ssrc: int | None = None
         self._last_sr = 0
         self._last_sr_at = 0.0
+        self._sent_before = (0, 0)
 
     def report(
         self, tracker: SequenceTracker | None, remote_ssrc: int, timestamp: int, now: float
@@ -82,10 +83,16 @@ class ReportKeeper:
     def _packets(
         self, tracker: SequenceTracker | None, remote_ssrc: int, timestamp: int, now: float
     ) -> list[Rtcp]:
-        blocks = (self._block(tracker, remote_ssrc, now),) if tracker is not None else ()
+        """A sender report if something was sent since the last report but one, and a block if
+        something came since the last (section 6.4)."""
+        blocks: tuple[ReceptionReport, ...] = ()
+        if tracker is not None and tracker.has_news:
+            blocks = (self._block(tracker, remote_ssrc, now),)
         sent = self.sent
+        is_sender = sent.packets > self._sent_before[0]
+        self._sent_before = (self._sent_before[1], sent.packets)
         head: Rtcp
-        if sent.packets:
+        if is_sender:
             ntp = int((now + self._epoch_s) * (1 << 32)) & 0xFFFFFFFFFFFFFFFF
             counts = (sent.packets & 0xFFFFFFFF, sent.octets & 0xFFFFFFFF)
             head = SenderReport(sent.ssrc, ntp, timestamp, *counts, blocks)
@@ -100,10 +107,18 @@ class ReportKeeper:
             remote_ssrc,
             tracker.report_interval(),
             tracker.lost,
-            tracker.highest,
+            tracker.highest - FIRST_CYCLE,
             tracker.jitter,
             self._last_sr if has_sr else 0,
             delay,
+        )
+
+    @staticmethod
+    def tells_of(packets: list[Rtcp], remote_ssrc: int | None) -> bool:
+        """Whether reports come from the stream that is heard."""
+        return any(
+            isinstance(each, SenderReport | ReceiverReport) and each.ssrc == remote_ssrc
+            for each in packets
         )
 
     def receive(self, packets: list[Rtcp], remote_ssrc: int | None, now: float) -> None:

@@ -10,6 +10,8 @@ from protocols.rtp.parameters import RATE
 
 MAX_DROPOUT: Final = 3000
 """A step forward of more is no loss but another counting."""
+FIRST_CYCLE: Final = 1 << 16
+"""Extended numbers begin here, so that what came before the first packet has one too."""
 MAX_MISORDER: Final = 100
 """A step back of more is no reordering but another counting."""
 _WINDOW: Final = 128
@@ -91,7 +93,7 @@ class SequenceTracker:
         return Arrival.RESTARTED
 
     def _restart(self, sequence: int) -> None:
-        self.highest = self._base = sequence + (1 << 16)
+        self.highest = self._base = sequence + FIRST_CYCLE
         self.received = 1
         self._seen = 1
         self._bad = -1
@@ -129,6 +131,11 @@ class SequenceTracker:
     def lost(self) -> int:
         """Packets that did not come."""
         return self.expected - self.received
+
+    @property
+    def has_news(self) -> bool:
+        """Whether a packet came since the last report."""
+        return self.received != self._received_before
 
     def report_interval(self) -> int:
         """The fraction lost since the last call, in 256ths, and the start of a new interval."""

@@ -23,9 +23,9 @@ from protocols.rtp.events import (
 )
 from protocols.rtp.incoming import LegLimits
 from protocols.rtp.outgoing import MAX_CLIPS
-from protocols.rtp.packet import RtpPacket, build
+from protocols.rtp.packet import RtpError, RtpPacket, build
 from protocols.rtp.parameters import Direction, SrtpKeys
-from protocols.rtp.rtcp import Bye, ReceiverReport, ReceptionReport, SenderReport
+from protocols.rtp.rtcp import Bye, ReceiverReport, ReceptionReport, SenderReport, SourceDescription
 from protocols.rtp.srtp import SUITES, SrtpContext
 from tests.protocols.rtp.legs import AUDIO, PARAMETERS, PEER, STRANGER, Bench, key, voice
 
@@ -272,6 +272,73 @@ def test_a_re_invite_moves_the_peer() -> None:
     assert bench.leg.statistics().wrong_source == 1
 
 
+@pytest.mark.parametrize("suite", [None, *SUITES])
+def test_who_was_left_is_not_taken_again(suite: str | None) -> None:
+    """The old place goes on sending until it hears of the re-INVITE, half a second perhaps; the new
+    one is waited for, encrypted or not."""
+    moved = ("192.0.2.3", 5000)
+    ours, theirs = keys(suite) if suite else (None, None)
+    peer = SrtpContext(theirs) if theirs else None
+    bench = Bench(keys=ours)
+
+    def say(n: int, ssrc: int = 9) -> bytes:
+        return peer.protect(voice(n, ssrc=ssrc)) if peer else voice(n, ssrc=ssrc)
+
+    bench.hear(say(0))
+    bench.leg.update(replace(PARAMETERS, remote=moved, keys=ours), bench.now)
+    for n in range(1, 26):
+        bench.hear(say(n))
+        bench.run(1)
+    assert not bench.leg.is_locked
+    bench.hear(say(500, ssrc=10), moved)
+    assert bench.events == [MediaStarted(PEER), MediaStarted(moved)]
+    assert bench.leg.statistics().received == 2
+
+
+def test_who_was_left_is_taken_when_nobody_else_comes() -> None:
+    """A peer whose media does not come from where its SDP says may name another place and stay
+    where it is."""
+    bench = Bench()
+    bench.hear(voice(0))
+    bench.leg.update(replace(PARAMETERS, remote=("192.0.2.3", 5000)), bench.now)
+    for n in range(1, 100):
+        bench.hear(voice(n))
+    assert bench.leg.destination == PEER
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("hear"), st.integers(0, 5), st.integers(1, 12)),
+            st.tuples(st.just("move"), st.integers(0, 5), st.just(0)),
+        ),
+        max_size=30,
+    )
+)
+def test_only_the_trunk_is_ever_sent_to(steps: list[tuple[str, int, int]]) -> None:
+    """Whoever sends and wherever the peer moves: what leaves goes to the place that was named last,
+    or to one in the trunk's networks, and only one place at a time is heard."""
+    places = [PEER, (PEER[0], 5002), ("192.0.2.3", 5000), ("192.0.2.4", 5000), STRANGER,
+              ("203.0.113.9", 5000)]  # fmt: skip
+    bench = Bench()
+    count = 0
+    for what, index, number in steps:
+        place = places[index]
+        if what == "move":
+            if index < 4:
+                bench.leg.update(replace(PARAMETERS, remote=place), bench.now)
+            continue
+        for _ in range(number):
+            count += 1
+            locked = bench.leg.destination if bench.leg.is_locked else None
+            before = bench.leg.statistics().received
+            bench.hear(voice(count), place)
+            assert locked in (None, bench.leg.destination)
+            if locked not in (None, place):
+                assert bench.leg.statistics().received == before
+        assert bench.leg.destination in places[:4]
+
+
 def test_media_that_stays_away_is_told() -> None:
     """Once, after the configured time; and when it comes back."""
     bench = Bench(limits=LegLimits(silent_s=1.0))
@@ -280,6 +347,39 @@ def test_media_that_stays_away_is_told() -> None:
     assert bench.events[1:] == [MediaLost(pytest.approx(1.0, abs=0.03))]
     bench.hear(voice(100))
     assert bench.events[2:] == [MediaResumed()]
+
+
+@pytest.mark.parametrize("direction", Direction)
+def test_a_new_agreement_ends_the_complaint(direction: Direction) -> None:
+    """Who counts the seconds since media stayed away hears that they no longer count, for the peer
+    may be on hold now; what comes then is told as if nothing had been."""
+    bench = Bench(limits=LegLimits(silent_s=1.0))
+    bench.hear(voice(0))
+    bench.run(60)
+    assert isinstance(bench.events[-1], MediaLost)
+    bench.leg.update(replace(PARAMETERS, direction=direction), bench.now)
+    assert bench.events[2:] == [MediaResumed()]
+    bench.leg.update(PARAMETERS, bench.now)
+    bench.hear(voice(1))
+    assert bench.events[2:] == [MediaResumed()]
+
+
+@pytest.mark.parametrize("is_mux", [False, True])
+def test_a_peer_that_reports_is_there(is_mux: bool) -> None:
+    """A PBX that holds us without music sends no sound, but says by RTCP that it lives."""
+    bench = Bench(limits=LegLimits(silent_s=1.0), is_rtcp_mux=is_mux)
+    bench.hear(voice(0))
+    report = rtcp.build(ReceiverReport(9), SourceDescription(9, "peer"))
+    for _ in range(10):
+        bench.run(25)
+        if is_mux:
+            bench.hear(report)
+        else:
+            bench.leg.receive_rtcp(report, (PEER[0], PEER[1] + 1), bench.now)
+        bench.leg.receive_rtcp(report, STRANGER, bench.now)
+    assert bench.events == [MediaStarted(PEER)]
+    bench.run(75)
+    assert isinstance(bench.events[-1], MediaLost)
 
 
 def test_nobody_is_expected_on_hold() -> None:
@@ -310,6 +410,19 @@ def test_reports_tell_loss_and_come_about_every_five_seconds() -> None:
     assert report.octets == report.packets * 160
     assert report.reports[0].ssrc == 9
     assert 20 <= report.reports[0].fraction_lost <= 30
+
+
+def test_reports_name_the_stream_that_they_count() -> None:
+    """Also while the next place of a peer that moved is waited for."""
+    bench = Bench()
+    bench.hear(voice(0))
+    moved = replace(PARAMETERS, remote=("192.0.2.3", 5000))
+    bench.leg.update(moved, bench.now)
+    while not bench.rtcp:
+        bench.run(1)
+    report = rtcp.parse(bench.rtcp[0])[0]
+    assert isinstance(report, SenderReport)
+    assert [each.ssrc for each in report.reports] == [9]
 
 
 def test_a_round_trip_is_measured() -> None:
@@ -356,6 +469,68 @@ def test_reports_may_share_the_port() -> None:
     assert any(200 <= each[1] <= 203 for each in bench.sent)
 
 
+def test_reports_on_a_shared_port_are_heard_on_hold() -> None:
+    """A peer that we put on hold still says goodbye."""
+    bench = Bench(is_rtcp_mux=True, rtcp=None)
+    bench.hear(voice(0))
+    bench.leg.update(
+        replace(PARAMETERS, is_rtcp_mux=True, rtcp=None, direction=Direction.SENDONLY), bench.now
+    )
+    bench.hear(rtcp.build(ReceiverReport(9), Bye((9,))))
+    assert bench.events == [MediaStarted(PEER), SourceStopped()]
+
+
+def test_numbers_of_rtcp_are_free_where_it_has_its_own_port() -> None:
+    """A marked packet of payload type 80 is a key, not RTCP."""
+    bench = Bench(dtmf_receive_types=frozenset({80}))
+    event = dtmf.build(dtmf.TelephoneEvent(5, False, 10, 160))
+    bench.hear(build(RtpPacket(80, 1, 160, 9, event, True)))
+    assert bench.events == [MediaStarted(PEER), DigitReceived("5")]
+
+
+def test_reports_go_where_the_peers_come_from() -> None:
+    """Behind address translation RTCP has another port than SDP says; one other place is taken,
+    once, and only for reports about the stream that is heard."""
+    bench = Bench()
+    bench.hear(voice(0))
+    assert bench.leg.rtcp_destination == (PEER[0], PEER[1] + 1)
+    for source, ssrc in ((STRANGER, 9), ((PEER[0], 7001), 8), ((PEER[0], 7003), 9),
+                         ((PEER[0], 7005), 9)):  # fmt: skip
+        bench.leg.receive_rtcp(rtcp.build(ReceiverReport(ssrc)), source, bench.now)
+    assert bench.leg.rtcp_destination == (PEER[0], 7003)
+    bench.leg.update(replace(PARAMETERS, remote=("192.0.2.3", 5000), rtcp=None), bench.now)
+    assert bench.leg.rtcp_destination is None
+
+
+def test_who_sends_nothing_reports_as_a_receiver() -> None:
+    """On hold there is no sender report, and none about a stream of which nothing came since the
+    last one (RFC 3550 section 6.4)."""
+    bench = Bench()
+    bench.hear(voice(0))
+    while len(bench.rtcp) < 2:
+        bench.run(1)
+    first, second = (rtcp.parse(each)[0] for each in bench.rtcp)
+    assert isinstance(first, SenderReport) and isinstance(second, SenderReport)
+    assert (len(first.reports), len(second.reports)) == (1, 0)
+    bench.leg.update(replace(PARAMETERS, direction=Direction.INACTIVE), bench.now)
+    while len(bench.rtcp) < 5:
+        bench.run(1)
+    assert isinstance(rtcp.parse(bench.rtcp[-1])[0], ReceiverReport)
+
+
+@given(st.integers(0, 0xFFFF))
+def test_the_highest_number_counts_cycles(start: int) -> None:
+    """Reports bear the number as received, and how often it wrapped (RFC 3550 section 6.4.1)."""
+    bench = Bench()
+    for n in range(start, start + 10):
+        bench.hear(voice(n))
+    while not bench.rtcp:
+        bench.run(1)
+    report = rtcp.parse(bench.rtcp[0])[0]
+    assert isinstance(report, SenderReport)
+    assert report.reports[0].highest == start + 9
+
+
 # SRTP ---------------------------------------------------------------------------------------------
 
 
@@ -400,6 +575,48 @@ def test_keys_outlive_a_re_invite() -> None:
         peer.unprotect(each)
     bench.hear(peer.protect(voice(0)))
     assert bench.events == [MediaStarted(PEER)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_encrypted_stream_begins_low(seed: int) -> None:
+    """A peer that misses our first packets, while it has no key yet, must not miss a wrap of the
+    numbers: it could decrypt nothing after it (RFC 3711 section 3.3.1)."""
+    bench = Bench(seed=seed, keys=keys(next(iter(SUITES)))[0])
+    bench.run(1)
+    assert bench.packets[0].sequence < 0x8000
+
+
+def test_many_streams_of_one_key_do_not_slow_a_call() -> None:
+    """A peer with the key that changes its SSRC with every packet leaves nothing behind."""
+    suite = next(iter(SUITES))
+    ours, theirs = keys(suite)
+    receiver = SrtpContext(ours)
+    for ssrc in range(100):
+        receiver.unprotect(SrtpContext(theirs).protect(voice(0, ssrc=ssrc)))
+    assert receiver.streams <= 16
+    peer = SrtpContext(theirs)
+    packet = peer.protect(voice(1, ssrc=99))
+    assert receiver.unprotect(packet) == voice(1, ssrc=99)
+    with pytest.raises(RtpError):
+        receiver.unprotect(packet)
+
+
+@given(st.lists(st.tuples(st.binary(max_size=80), st.integers(0, 3)), max_size=12))
+def test_no_datagram_raises_where_all_is_encrypted(datagrams: list[tuple[bytes, int]]) -> None:
+    """Short ones, mangled ones and copies, on either port, before and after the source is known."""
+    ours, theirs = keys(next(iter(SUITES)))
+    peer = SrtpContext(theirs)
+    bench = Bench(keys=ours)
+    for n, (data, kind) in enumerate(datagrams):
+        whole = peer.protect(voice(n))
+        report = peer.protect_rtcp(rtcp.build(ReceiverReport(9)))
+        for each in (data, whole[: len(data)], whole, whole, whole + data, report[: len(data)]):
+            if kind & 1:
+                bench.hear(each)
+            if kind & 2:
+                bench.leg.receive_rtcp(each, PEER, bench.now)
+    bench.run(3)
+    assert bench.leg.statistics().received <= len(datagrams)
 
 
 def test_keys_must_fit() -> None:
