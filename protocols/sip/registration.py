@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -13,7 +14,7 @@ from protocols.sip.core import Core, Exchange
 from protocols.sip.digest import Credentials, DigestClient
 from protocols.sip.errors import SipError
 from protocols.sip.events import Registered, RegistrationFailed, Unregistered
-from protocols.sip.fields import NameAddr, parse_retry_after
+from protocols.sip.fields import NameAddr, parse_addresses, parse_retry_after
 from protocols.sip.flow import Hop, Timer
 from protocols.sip.grammar import parse_number
 from protocols.sip.message import Request, Response
@@ -153,10 +154,13 @@ class Registration:
             self._fail(408 if cause is Cause.TIMEOUT else 503, cause.value, None, now)
 
     def _on_success(self, response: Response, now: float) -> None:
+        expires_s = self._granted(response)
+        if not expires_s:
+            self._fail(response.code, "registered for no time", response, now)
+            return
         if not self._move(Input.ACCEPTED):
             return
         self._failures = self._intervals = 0
-        expires_s = self._granted(response)
         # Early enough for one more try after a timeout of 32 s; at half of a short life.
         wait = max(expires_s - 60 - self._core.rng.below(10), expires_s / 2)
         self._timer = self._core.after(max(wait, 1.0), now, self._send)
@@ -166,15 +170,19 @@ class Registration:
 
     def _granted(self, response: Response) -> float:
         """How long the registrar keeps us: our contact's expires, else Expires, else what we asked
-        for (section 10.2.4)."""
-        expires = response.headers.get("Expires")
-        try:
-            for contact in response.contacts:
-                if contact.uri.is_same_contact(self._contact.uri):
-                    expires = contact.params.get("expires") or expires
-            return float(parse_number(expires)) if expires is not None else float(self._expires_s)
-        except SipError:
-            return float(self._expires_s)
+        for (section 10.2.4); never longer than that. A registrar that sees us behind address
+        translation may show our contact with another host: then its user tells it, and of several
+        the one that ends first counts."""
+        own, contacts = self._contact.uri, _readable_contacts(response)
+        fitting = [each for each in contacts if each.uri.is_same_contact(own)] or [
+            each for each in contacts if each.uri.is_sip and each.uri.user == own.user
+        ]
+        values = [each.params.get("expires") for each in fitting]
+        seconds = [found for each in values if (found := _seconds(each)) is not None]
+        if not seconds:
+            found = _seconds(response.headers.get("Expires"))
+            seconds = [self._expires_s if found is None else found]
+        return float(min(*seconds, self._expires_s))
 
     def _learn_interval(self, response: Response) -> bool:
         try:
@@ -223,6 +231,23 @@ class Registration:
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+
+
+def _readable_contacts(response: Response) -> list[NameAddr]:
+    """The bindings that can be read: one of another user agent that cannot hides none of ours."""
+    contacts: list[NameAddr] = []
+    for value in response.headers.get_all("Contact"):
+        with suppress(SipError):
+            contacts += parse_addresses([value])
+    return contacts
+
+
+def _seconds(text: str | None) -> int | None:
+    """None for what is no number, or is not there."""
+    try:
+        return parse_number(text) if text is not None else None
+    except SipError:
+        return None
 
 
 class _Attempt:

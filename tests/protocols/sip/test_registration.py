@@ -22,6 +22,7 @@ from protocols.sip.uri import Uri
 from tests.protocols.sip.network import ANSWER, CountedRandomness, Network, Two
 from tests.protocols.sip.script import Script
 
+OURS = "<sip:gateway@a.example:5060>"
 HOP = Hop(Transport.UDP, "p.example", 5060)
 
 
@@ -43,9 +44,7 @@ class Registering:
         self.net.run(0.05)
 
     def accept(self, *lines: str, expires: int = 600) -> None:
-        self.peer.reply(
-            "REGISTER", 200, *lines, contact=f"<sip:gateway@a.example:5060>;expires={expires}"
-        )
+        self.peer.reply("REGISTER", 200, *lines, contact=f"{OURS};expires={expires}")
 
 
 def test_a_registration_is_refreshed_before_it_runs_out() -> None:
@@ -70,6 +69,35 @@ def test_the_registrar_decides_how_long_it_lasts() -> None:
     assert one.ours.last(Registered).expires_s == 60.0
     one.net.run(31)
     assert one.peer.names().count("REGISTER") >= 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "granted_s"),
+    [
+        (["Contact: <sip:gateway@192.0.2.44:5060>;expires=60"], 60.0),
+        (["Contact: <name:nobody>;expires=9", f"Contact: {OURS};expires=60"], 60.0),
+        (["Contact: , ;", f"Contact: {OURS};expires=60"], 60.0),
+        ([f"Contact: {OURS};expires=x", "Expires: 90"], 90.0),
+        (["Contact: <sip:other@c.example>;expires=30"], 600.0),
+        ([f"Contact: {OURS};expires=4294967295"], 600.0),
+    ],
+)
+def test_what_the_registrar_says_of_our_contact_counts(lines: list[str], granted_s: float) -> None:
+    """Also when it wrote the contact anew, as it does behind address translation, or keeps others
+    that we cannot read. It never keeps us for longer than we asked."""
+    one = Registering()
+    one.peer.reply("REGISTER", 200, *lines, contact="<sip:else@d.example>;expires=500")
+    assert one.ours.last(Registered).expires_s == granted_s
+
+
+def test_a_registrar_that_keeps_us_for_no_time_is_asked_again_later() -> None:
+    """A binding of 0 s is none, and to ask each second would change nothing."""
+    one = Registering()
+    one.accept(expires=0)
+    assert not one.ours.told(Registered)
+    assert (one.ours.last(RegistrationFailed).retry_in_s or 0) >= 15
+    one.net.run(14)
+    assert one.peer.names() == ["REGISTER"]
 
 
 def test_an_interval_too_brief_is_raised() -> None:
