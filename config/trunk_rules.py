@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 
 from config.breach import Breach
 from config.faults import KeyPath
@@ -10,6 +11,8 @@ from config.settings import Settings, is_loopback, split_listen
 from config.trunks import TrunkSettings, VoiceSettings, is_network
 
 _PORTS_A_CALL = 2
+_SESSION_MIN_S = 90
+"""RFC 4028 section 4: the least that a session may live without a refresh."""
 _TLS_KEYS = ("tls_ca", "tls_cert", "tls_key", "tls_server_name")
 
 
@@ -35,6 +38,13 @@ def voice_is_possible(settings: Settings) -> Iterator[Breach]:
         if voice.tls_listen and getattr(voice, key) is None:
             hint = "tls_listen needs tls_cert and tls_key"
             yield Breach(("voice", key), "missing", hint, (("voice", "tls_listen"),))
+    for key in ("tls_cert", "tls_key", "tls_client_ca"):
+        if getattr(voice, key) is not None and not voice.tls_listen:
+            hint = "set tls_listen, or leave it out"
+            yield Breach(("voice", key), "is not used without tls_listen", hint)
+    if problem := _public_problem(voice):
+        hint = "the address that carriers send to, as 192.0.2.10"
+        yield Breach(("voice", "public_address"), problem, hint)
     if voice.rtp_port_first >= voice.rtp_port_last:
         problem = "not above rtp_port_first"
         yield Breach(
@@ -69,7 +79,27 @@ def _faults(trunk: TrunkSettings) -> Iterator[tuple[str, str, str]]:
         yield "port", "DNS chooses it where it chooses the transport", "leave it out"
     if trunk.proxy_port and not trunk.proxy:
         yield "proxy_port", "is not used without proxy", ""
+    if 0 < trunk.session_expires_s < _SESSION_MIN_S:
+        problem = f"{_SESSION_MIN_S} s is the least that SIP knows (RFC 4028)"
+        yield "session_expires_s", problem, "0 sets no limit"
     yield from _secrecy(trunk)
+
+
+def _public_problem(voice: VoiceSettings) -> str:
+    """Why nobody can send to the public address; empty when it is in order, or not set."""
+    if not voice.public_address:
+        return ""
+    try:
+        address = ip_address(voice.public_address)
+    except ValueError:
+        return f'"{voice.public_address}" is no address'
+    if address.is_unspecified:
+        return f"{address} stands for every address, and nobody can send to it"
+    try:
+        own = ip_address(split_listen(voice.listen)[0])
+    except ValueError:
+        return ""
+    return "" if own.version == address.version else f"IPv{address.version}, and listen is not"
 
 
 def _account(trunk: TrunkSettings) -> Iterator[tuple[str, str, str]]:

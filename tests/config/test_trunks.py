@@ -52,6 +52,7 @@ def test_a_trunk_elsewhere_needs_an_address_that_it_can_reach(reader: Reader) ->
         ('from_user = "account"', "user", "missing"),
         ('caller_number = "2125550100"', "caller_number", "a phone number"),
         ('transport = "sctp"', "transport", "one of"),
+        ("session_expires_s = 60", "session_expires_s", "90"),
     ],
 )
 def test_what_cannot_work_is_refused(
@@ -80,6 +81,29 @@ def test_the_ports_have_to_suffice_for_the_calls(reader: Reader) -> None:
 def test_a_port_for_tls_needs_a_certificate(reader: Reader) -> None:
     faults = reader.faults('[voice]\ntls_listen = "127.0.0.1:5061"\n')
     assert {fault.problem for fault in faults} == {"missing"}
+
+
+@pytest.mark.parametrize("key", ["tls_cert", "tls_key", "tls_client_ca"])
+def test_files_for_tls_are_of_no_use_without_its_port(reader: Reader, key: str) -> None:
+    """Whoever asks callers for certificates has to know that nobody is asked."""
+    fault = reader.fault(f'[voice]\n{key} = "file.pem"\n')
+    assert (fault.where, fault.problem) == (f"voice.{key}", "is not used without tls_listen")
+
+
+@pytest.mark.parametrize("text", ["10", "192.0.2.300", ":::", "::", "2001:db8::1"])
+def test_the_public_address_is_one_that_can_be_sent_to(reader: Reader, text: str) -> None:
+    """Carriers write back to it, over the protocol that we listen by."""
+    fault = reader.fault(f'[voice]\npublic_address = "{text}"\n')
+    assert fault.where == "voice.public_address"
+    assert reader.read('[voice]\npublic_address = "192.0.2.10"\n')
+    assert reader.read('[voice]\nlisten = "[::1]:5060"\npublic_address = "2001:db8::1"\n')
+
+
+def test_sessions_live_for_ever_or_as_long_as_the_standard_wants(reader: Reader) -> None:
+    """90 s is the least (RFC 4028 section 4); 0 sets no limit."""
+    for seconds in (0, 90):
+        (trunk,) = reader.read(f"{TRUNK}session_expires_s = {seconds}\n").trunks
+        assert trunk.session_expires_s == seconds
 
 
 def test_name_servers_are_addresses(reader: Reader) -> None:
