@@ -14,6 +14,13 @@ from typing import Any, Final
 from config.settings import TrunkSettings, VoiceSettings
 from gateway.phone import is_e164
 from gateway.voice.admission import Admission, TrunkBusy, TrunkDown
+from gateway.voice.agent import (
+    bracketed,
+    contact_user,
+    credentials_of,
+    make_agent,
+    routes_of,
+)
 from gateway.voice.call_events import CallEnd, CallEvent
 from gateway.voice.calls import TrunkCall
 from gateway.voice.dns import DnsError, Resolver
@@ -28,14 +35,10 @@ from protocols.rtp.transport import MediaEngine
 from protocols.sip import events as sip_events
 from protocols.sip.agent_driver import Endpoint
 from protocols.sip.allowlist import Network
-from protocols.sip.core import Config
-from protocols.sip.digest import Credentials
-from protocols.sip.endpoint import UserAgent
 from protocols.sip.events import EndCause, Event
 from protocols.sip.flow import Hop, Randomness, Transport
 from protocols.sip.resolving import Target
 from protocols.sip.sdp_audio import AudioPolicy, MediaSecurity
-from protocols.sip.sharing import MarkedRandomness
 from protocols.sip.transport import SipTransport
 from protocols.sip.uri import Uri
 
@@ -100,8 +103,8 @@ class Trunk:
         self.settings = settings
         self.identities = Identities(settings)
         self.media = common.media
-        self.credentials = _credentials(settings)
-        self.routes: tuple[str, ...] = (f"<sip:{_proxy(settings)};lr>",) if settings.proxy else ()
+        self.credentials = credentials_of(settings)
+        self.routes = routes_of(settings)
         self.servers = Servers(settings, common.resolver)
         self.ladders = Ladders(common.voice.ladder_calls)
         self.calls: set[TrunkCall] = set()
@@ -121,21 +124,12 @@ class Trunk:
         """Set once DNS was asked for the first time, whatever it said."""
         self.endpoint = Endpoint(
             common.transport.loop,
-            UserAgent(
-                Config(
-                    user=settings.user or settings.name,
-                    user_agent="sms-voice-gateway",
-                    is_100rel=settings.reliable_provisional,
-                    session_expires_s=settings.session_expires_s,
-                    is_pinned=settings.behind_nat,
-                ),
-                MarkedRandomness(mark, common.rng),
-            ),
+            make_agent(settings, mark, common.rng),
             send=common.transport.send,
             on_events=self._on_events,
             on_error=common.transport.on_error,
             mark=mark,
-            user=settings.user or settings.name,
+            user=contact_user(settings),
             tls=TrunkTls(settings).context,
             server_name=settings.tls_server_name or settings.proxy or settings.host,
             ping_s=settings.keepalive_s,
@@ -341,7 +335,7 @@ class Trunk:
             if health.asked_at is None:
                 health.asked_at = now
             self.endpoint.agent.options(
-                Uri.sip(None, _bracketed(settings.serving_domain)),
+                Uri.sip(None, bracketed(settings.serving_domain)),
                 from_=self.identities.own(),
                 hop=hop_of(target),
                 now=now,
@@ -478,19 +472,3 @@ class Trunk:
 
     def _note(self, is_sent: bool, data: bytes, hop: Hop) -> None:
         self.ladders.note(is_sent, data, hop, self._common.wall())
-
-
-def _credentials(settings: TrunkSettings) -> Credentials | None:
-    if not settings.password:
-        return None
-    realms = frozenset({settings.realm}) if settings.realm else frozenset()
-    return Credentials(settings.user, settings.password, realms)
-
-
-def _proxy(settings: TrunkSettings) -> str:
-    host = _bracketed(settings.proxy)
-    return f"{host}:{settings.proxy_port}" if settings.proxy_port else host
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from gateway.voice.identity import Caller
 from protocols.errors import LocalProtocolError
 from protocols.rtp.events import DigitReceived, MediaStarted
 from protocols.sip.events import EndCause
+from protocols.sip.limits import DEFAULT_LIMITS
 from tests.channels.certificates import Authority
 from tests.fakes.dns import name_server
 from tests.fakes.sip import Heard, far_end
@@ -428,6 +430,28 @@ async def test_many_calls_that_begin_at_once_all_come_about(transport: str) -> N
         for call in calls:
             assert (await call.wait_ended()).cause is EndCause.LOCAL
         assert (trunk.room, len(here.media)) == (many, 0)
+
+
+async def test_a_trunk_holds_as_many_calls_as_its_settings_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also more than a user agent takes by default: the carrier granted them."""
+    small = dataclasses.replace(DEFAULT_LIMITS, calls=2)
+    monkeypatch.setattr("gateway.voice.agent.DEFAULT_LIMITS", small)
+
+    def take(call: TrunkCall) -> None:
+        call.on_event = lambda event: None
+        call.answer()
+
+    keys = {"max_calls": 6, **QUIET}
+    async with (
+        running(settings(1, **keys), on_incoming=take) as there,
+        running(settings(there.port, **keys)) as here,
+    ):
+        calls = [only(here).call(PHONE) for _ in range(6)]
+        for call in calls:
+            await next_of(call, Answered)
+        assert (only(here).room, only(there).room) == (0, 0)
 
 
 async def test_an_error_that_goes_on_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
