@@ -1,17 +1,18 @@
 """`python -m bench.speech`: what speech costs on this machine.
 
-Rendering goes through everything that a message goes through: normaliser, worker process, phone
-audio, cache on disk. While it runs, a probe in the same event loop sleeps for a millisecond at a
-time and notes how late it wakes; what it notes at rest, and beside processes that only burn time,
-is the machine's own share. Besides, the longest time is told that one step of the loop kept a
-processor, which is ours whatever else runs.
+Rendering goes through everything that a message goes through: normaliser, worker process with
+phone audio, cache on disk. While it runs, a probe in the same event loop sleeps for a millisecond
+at a time and notes how late it wakes; what it notes at rest, and beside processes that only burn
+time, is the machine's own share. Two more figures are ours whatever else
+runs: how late it woke less what its thread waited for a processor meanwhile ("own"; on Linux), and
+the longest time that one step of the loop kept a processor. The first text of a server, for which
+it loads what speaks, is measured apart.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import json
 import os
 import statistics
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import time
 from asyncio import events
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from bench import machine
+from bench.lag import Late, calm_collector, probed
 from protocols.audio import g711, wav
 from protocols.audio.g711 import Law
 from speech.messages import messages as corpus
@@ -57,6 +59,7 @@ class Rendering:
     audio_s: float
     lag_p999_ms: float
     lag_max_ms: float
+    own_max_ms: float
     step_max_ms: float
 
 
@@ -67,6 +70,7 @@ class Lag:
     beside: str
     p999_ms: float
     max_ms: float
+    own_max_ms: float
 
 
 def main() -> int:
@@ -84,9 +88,7 @@ def main() -> int:
     print("\n18 s of audio, one thread, median ms")
     for name, cost in told["phone_audio_ms"].items():
         print(f"{cost:9.2f}  {name}")
-    gc.collect()
-    gc.freeze()  # as the server does: else the collector stops the loop for 20 ms now and then
-    gc.set_threshold(10_000, 20, 20)
+    calm_collector()
     told |= asyncio.run(_in_loop(options))
     if options.json is not None:
         options.json.write_text(json.dumps(told, indent=1) + "\n")
@@ -96,14 +98,18 @@ def main() -> int:
 async def _in_loop(options: argparse.Namespace) -> dict[str, Any]:
     told: dict[str, Any] = {"rest": [], "renderings": []}
     seconds = 0.5 if options.quick else 3.0
-    print(f"\n{'loop lag':34}{'p99.9 ms':>10}{'max ms':>10}")
+    print(f"\n{'loop lag':34}{'p99.9 ms':>10}{'max ms':>10}{'own max ms':>12}")
     for burners in (0, os.cpu_count() or 1):
         rest = await _rest(seconds, burners)
         told["rest"].append(asdict(rest))
-        print(f"{rest.beside:34}{rest.p999_ms:>10.2f}{rest.max_ms:>10.2f}", flush=True)
+        late = f"{rest.p999_ms:>10.2f}{rest.max_ms:>10.2f}{rest.own_max_ms:>12.2f}"
+        print(f"{rest.beside:34}{late}", flush=True)
+    told["first"] = [await _first() for _ in range(1 if options.quick else options.runs)]
+    for own_ms, took_ms in told["first"]:
+        print(f"the first text: {took_ms:.0f} ms, own lag {own_ms:.2f} ms at most")
     print(
         f"\n{'engine':8}{'workers':>8}{'messages/s':>12}{'/s a core':>11}{'cpu ms':>8}"
-        f"{'audio s':>9}{'lag p99.9':>11}{'lag max':>9}{'step max ms':>13}"
+        f"{'audio s':>9}{'lag p99.9':>11}{'lag max':>9}{'own max':>9}{'step max ms':>13}"
     )
     for engine, workers, messages in _plan(options):
         for _ in range(1 if options.quick else options.runs):
@@ -112,7 +118,7 @@ async def _in_loop(options: argparse.Namespace) -> dict[str, Any]:
             print(
                 f"{done.engine:8}{done.workers:>8}{done.per_s:>12.1f}{done.per_core_s:>11.1f}"
                 f"{done.cpu_ms:>8.1f}{done.audio_s:>9.1f}{done.lag_p999_ms:>11.2f}"
-                f"{done.lag_max_ms:>9.2f}{done.step_max_ms:>13.2f}",
+                f"{done.lag_max_ms:>9.2f}{done.own_max_ms:>9.2f}{done.step_max_ms:>13.2f}",
                 flush=True,
             )
     told["blast"] = await _blast()
@@ -174,7 +180,7 @@ async def _render(engine: str, workers: int, messages: int, voice: str | None) -
         pids = [os.getpid(), *made._pool.pids]
         cpu_s, begun = sum(map(machine.processor_s, pids)), time.perf_counter()
         with _steps() as steps:
-            lags, audios = await _probed(asyncio.gather(*map(speech.say, said)))
+            lags, audios = await probed(asyncio.gather(*map(speech.say, said)))
         took_s = time.perf_counter() - begun
         cpu_s = sum(map(machine.processor_s, pids)) - cpu_s
         await speech.close()
@@ -188,6 +194,7 @@ async def _render(engine: str, workers: int, messages: int, voice: str | None) -
         audio_s=sum(audio.duration_s for audio in audios) / messages,
         lag_p999_ms=_part(lags, 0.999),
         lag_max_ms=_part(lags, 1.0),
+        own_max_ms=max(late.own_ms for late in lags),
         step_max_ms=1e3 * max(steps),
     )
 
@@ -196,23 +203,6 @@ def _texts(count: int) -> list[str]:
     """Messages as shops send them, no two alike."""
     plain = corpus("tuned")
     return [f"{plain[n % len(plain)].text} Line {n}." for n in range(count)]
-
-
-async def _probed(work: Awaitable[Any]) -> tuple[list[float], Any]:
-    """How late a sleeper woke in the loop while some work went on, in ms, and what it gave."""
-    lags: list[float] = []
-
-    async def probe() -> None:
-        while True:
-            begun = time.perf_counter()
-            await asyncio.sleep(0.001)
-            lags.append((time.perf_counter() - begun) * 1e3 - 1)
-
-    probing = asyncio.create_task(probe())
-    try:
-        return lags, await work
-    finally:
-        probing.cancel()
 
 
 @contextmanager
@@ -233,20 +223,29 @@ def _steps() -> Iterator[list[float]]:
         events.Handle._run = plain  # type: ignore[method-assign]
 
 
-def _part(lags: list[float], share: float) -> float:
-    ordered = sorted(lags)
+def _part(lags: list[Late], share: float) -> float:
+    ordered = sorted(late.ms for late in lags)
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
 
 
 async def _rest(seconds: float, burners: int) -> Lag:
     command = ["nice", "-n", "10", sys.executable, "-c", "while True: pass"]
     running = [subprocess.Popen(command) for _ in range(burners)]  # noqa: ASYNC220
-    lags, _ = await _probed(asyncio.sleep(seconds))
+    lags, _ = await probed(asyncio.sleep(seconds))
     for process in running:
         process.kill()
         process.wait()
     beside = f"beside {burners} that burn time, nice 10" if burners else "at rest"
-    return Lag(beside, _part(lags, 0.999), _part(lags, 1.0))
+    return Lag(beside, _part(lags, 0.999), _part(lags, 1.0), max(late.own_ms for late in lags))
+
+
+async def _first() -> tuple[float, float]:
+    """The own lag, and the duration, of the first text of a server that runs, in ms."""
+    command = (sys.executable, "-m", "bench.lag")
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    told, _ = await process.communicate()
+    own_ms, took_ms = json.loads(told)
+    return own_ms, took_ms
 
 
 async def _blast() -> dict[str, float]:

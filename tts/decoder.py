@@ -8,6 +8,7 @@ from typing import Final, Literal
 from tts.confine import Limits
 from tts.engine import Pcm
 from tts.pool import WorkerPool
+from tts.wire import Head
 
 AudioFormat = Literal["wav", "mp3", "pcm"]
 
@@ -30,9 +31,19 @@ class Decoder:
 
         Raises EngineError for what is broken, silent on what it is, empty or too long.
         """
-        head = {"format": audio_format, "rate": rate, "parts": [len(part) for part in parts]}
-        return await self._pool.speech(head, b"".join(parts))
+        return await self._pool.speech(_head(parts, audio_format, rate), b"".join(parts))
+
+    async def telephone(
+        self, parts: Sequence[bytes], audio_format: AudioFormat, law: str, rate: int = 24_000
+    ) -> bytes:
+        """The same as octets of G.711, fit for the telephone."""
+        head = _head(parts, audio_format, rate)
+        return await self._pool.telephone(head, b"".join(parts), law=law)
 
     async def close(self) -> None:
         """End the processes."""
         await self._pool.close()
+
+
+def _head(parts: Sequence[bytes], audio_format: AudioFormat, rate: int) -> Head:
+    return {"format": audio_format, "rate": rate, "parts": [len(part) for part in parts]}

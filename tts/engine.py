@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 
-if TYPE_CHECKING:  # a worker that needs no numpy starts twice as fast without it
+if TYPE_CHECKING:  # numpy is for workers: loading it holds up a server that runs
     import numpy as np
     from numpy.typing import NDArray
 
@@ -32,6 +32,12 @@ and prices grow when they are written out, so that a message may be spoken with 
 MAX_AUDIO_S: Final = 120.0
 """What an engine may answer at most. Nobody listens to more, and 60 characters can be made to
 last an hour."""
+
+PHONE_RATE: Final = 8_000
+"""Samples, and octets of G.711, a second on the telephone."""
+
+PHONE_AUDIO_VERSION: Final = "1"
+"""Changes whenever `tts.phone_audio` would make other octets of the same input."""
 
 RATES: Final = range(8_000, 48_001)
 """Samples a second that an engine may answer with."""
@@ -97,6 +103,19 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """End its processes and connections."""
+
+
+@runtime_checkable
+class TelephoneEngine(Engine, Protocol):
+    """An engine that makes telephone audio of its speech itself, away from the event loop's
+    process: those that speak, or decode, in processes of ours.
+    """
+
+    async def telephone(self, text: str, voice: Voice, law: str) -> bytes:
+        """Speak, as octets of G.711 at 8 kHz: what `tts.phone_audio` makes of the speech.
+
+        `law` is "ulaw" or "alaw". Raises as `synthesize` does.
+        """
 
 
 class SpeechError(Exception):

@@ -66,20 +66,27 @@ class GttsEngine:
         self.fingerprint = version("gTTS")
 
     async def synthesize(self, text: str, voice: Voice) -> Pcm:
-        """Fetch the parts of the text, a few at a time, and join them."""
+        """Fetch the parts of the text, and join them."""
+        return await self._decoder.decode(await self._parts_of(text, voice), "mp3")
+
+    async def telephone(self, text: str, voice: Voice, law: str) -> bytes:
+        """The same for the telephone."""
+        return await self._decoder.telephone(await self._parts_of(text, voice), "mp3", law)
+
+    async def close(self) -> None:
+        """Nothing of its own is open."""
+
+    async def _parts_of(self, text: str, voice: Voice) -> list[bytes]:
+        """The parts of the text as MP3, fetched a few at a time."""
         bodies = [body for part in pieces(text) for body in self._bodies(part, voice)]
         if not bodies:
             raise EngineError("it finds nothing to say in the text", is_temporary=False)
         tasks = [asyncio.ensure_future(self._fetch(body)) for body in bodies]
         try:
-            parts = await asyncio.gather(*tasks)
+            return await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
-        return await self._decoder.decode(parts, "mp3")
-
-    async def close(self) -> None:
-        """Nothing of its own is open."""
 
     def _bodies(self, text: str, voice: Voice) -> list[bytes]:
         request = self._library.gTTS(text, lang=voice.id, lang_check=False, pre_processor_funcs=[])

@@ -67,6 +67,18 @@ class OpenaiEngine:
 
     async def synthesize(self, text: str, voice: Voice) -> Pcm:
         """Ask the server."""
+        answer = await self._ask(text, voice)
+        return await self._decoder.decode([answer], self._format, PCM_RATE)
+
+    async def telephone(self, text: str, voice: Voice, law: str) -> bytes:
+        """The same for the telephone."""
+        answer = await self._ask(text, voice)
+        return await self._decoder.telephone([answer], self._format, law, PCM_RATE)
+
+    async def close(self) -> None:
+        """Nothing of its own is open."""
+
+    async def _ask(self, text: str, voice: Voice) -> bytes:
         asked = {
             "model": self._model,
             "input": text,
@@ -81,11 +93,7 @@ class OpenaiEngine:
             MAX_ENCODED_BYTES,
             self._timeout_s,
         )
-        answer = await remote.post(self._session, request)
-        return await self._decoder.decode([answer], self._format, PCM_RATE)
-
-    async def close(self) -> None:
-        """Nothing of its own is open."""
+        return await remote.post(self._session, request)
 
 
 def _is_loopback(url: URL) -> bool:

@@ -19,9 +19,6 @@ from numpy.typing import NDArray
 from protocols.audio.g711 import RATE
 from tts.engine import EngineError, Pcm
 
-VERSION: Final = "1"
-"""Changes whenever the same input would give other octets."""
-
 LOW_EDGE_HZ: Final = 300.0
 LEVEL_DBFS: Final = -18.0
 KNEE_DBFS: Final = -6.0
@@ -43,6 +40,7 @@ Floats = NDArray[np.float32]
 
 def to_phone(pcm: Pcm, pre_emphasis: float = 0.0) -> NDArray[np.int16]:
     """The samples to be played at 8 kHz. Takes about 2 ms for 18 s: not for the event loop.
+    Whoever changes what comes out raises PHONE_AUDIO_VERSION.
 
     Raises EngineError for silence, of which an engine must be told that it does not speak.
     """

@@ -59,6 +59,11 @@ class PiperEngine:
         """Speak, in a worker process."""
         return await self._pool.speech({"text": text, "voice": voice.id})
 
+    async def telephone(self, text: str, voice: Voice, law: str) -> bytes:
+        """Speak as a telephone carries it, in a worker process."""
+        asked = {"text": text, "voice": voice.id}
+        return await self._pool.telephone(asked, law=law, pre_emphasis=self.pre_emphasis)
+
     async def close(self) -> None:
         """End the processes."""
         await self._pool.close()

@@ -9,21 +9,21 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from protocols.audio import g711, wav
-from protocols.audio.g711 import Law
-from tts import phone_audio
 from tts.cache import Cache
 from tts.engine import (
     MAX_AUDIO_S,
     MAX_TEXT_CHARS,
+    PHONE_AUDIO_VERSION,
+    PHONE_RATE,
     Attempt,
     Engine,
     EngineError,
     NotSpoken,
     Pcm,
     SpeechError,
+    TelephoneEngine,
     TextRefused,
     TooLong,
     Voice,
@@ -31,6 +31,9 @@ from tts.engine import (
 from tts.guard import guarded
 from tts.normalize import UnspeakableText, UnspeakablyLong, normalize
 from tts.skipping import EngineHealth, Skipping
+
+if TYPE_CHECKING:
+    from protocols.audio.g711 import Law
 
 ENGINE_TIMEOUT_S: Final = 90.0
 """What an engine may take at most, waiting for its turn included. Engines of ours give up
@@ -56,7 +59,8 @@ class Utterance:
     """The engines that may have the text; None: those that keep it on this machine."""
     voice: str = ""
     """`engine:voice`; other engines, and other languages, use their default."""
-    law: Law = Law.ULAW
+    law: str = "ulaw"
+    """Of G.711, as `protocols.audio.g711.Law` names them."""
     is_words: bool = False
     """Whether the text is words already, as `normalize` writes them: it is not read once more."""
 
@@ -66,7 +70,7 @@ class Audio:
     """Speech as it goes over the telephone: G.711 at 8 kHz."""
 
     data: bytes
-    law: Law
+    law_name: str
     engine: str
     voice: str
     script: str
@@ -78,10 +82,19 @@ class Audio:
     @property
     def duration_s(self) -> float:
         """How long it lasts."""
-        return len(self.data) / g711.RATE
+        return len(self.data) / PHONE_RATE
+
+    @property
+    def law(self) -> Law:
+        """Of G.711. Loads numpy, as `wav` does."""
+        from protocols.audio.g711 import Law
+
+        return Law(self.law_name)
 
     def wav(self) -> bytes:
         """A file of 16-bit PCM, to be heard elsewhere."""
+        from protocols.audio import g711, wav
+
         return wav.write(g711.decode(self.data, self.law), g711.RATE)
 
 
@@ -105,7 +118,7 @@ class Speech:
         self._cache = cache
         self._normalize = normalize
         self._skipping = Skipping(list(self._engines), clock)
-        self._threads = ThreadPoolExecutor(1, "phone-audio")
+        self._threads = ThreadPoolExecutor(1, "speech")
 
     async def start(self) -> None:
         """Open the cache. Engines start when they are first used."""
@@ -191,7 +204,7 @@ class Speech:
             raise EngineError(f"has no voice for {language[:8]!r}", is_temporary=False)
         return engine, next((voice for voice in fit if str(voice) == said.voice), fit[0])
 
-    async def _render(self, engine: Engine, voice: Voice, law: Law, script: str) -> bytes:
+    async def _render(self, engine: Engine, voice: Voice, law: str, script: str) -> bytes:
         """Have an engine speak, unless it is skipped, and keep account of how it did."""
         if (wait_s := self._skipping.wait_s(engine.name)) is not None:
             message = f"is skipped for {wait_s:.0f} s after failures"
@@ -207,9 +220,11 @@ class Speech:
         self._skipping.succeeded(engine.name)
         return data
 
-    async def _spoken(self, engine: Engine, voice: Voice, law: Law, script: str) -> bytes:
+    async def _spoken(self, engine: Engine, voice: Voice, law: str, script: str) -> bytes:
         try:
             async with asyncio.timeout(ENGINE_TIMEOUT_S):
+                if isinstance(engine, TelephoneEngine):
+                    return await engine.telephone(script, voice, law)
                 pcm = await engine.synthesize(script, voice)
             if pcm.duration_s > MAX_AUDIO_S:
                 raise TooLong
@@ -227,15 +242,15 @@ class Speech:
             raise EngineError(f"failed ({type(error).__name__})") from None
 
 
-def cache_key(engine: Engine, voice: Voice, law: Law, script: str) -> str:
+def cache_key(engine: Engine, voice: Voice, law: str, script: str) -> str:
     """What the audio follows from: not the shop, not the phone, not how the words were found."""
     fields = (
-        phone_audio.VERSION,
+        PHONE_AUDIO_VERSION,
         engine.name,
         engine.fingerprint,
         repr(engine.pre_emphasis),
         voice.id,
-        law.value,
+        str(law),
         script,
     )
     digest = hashlib.sha256()
@@ -249,5 +264,9 @@ def _is_allowed(engine: Engine, allowed: frozenset[str] | None) -> bool:
     return not engine.is_remote if allowed is None else engine.name in allowed
 
 
-def _telephone(pcm: Pcm, pre_emphasis: float, law: Law) -> bytes:
-    return g711.encode(phone_audio.to_phone(pcm, pre_emphasis), law)
+def _telephone(pcm: Pcm, pre_emphasis: float, law: str) -> bytes:
+    """For an engine of a third party, which brought numpy into this process before."""
+    from protocols.audio import g711
+    from tts.phone_audio import to_phone
+
+    return g711.encode(to_phone(pcm, pre_emphasis), g711.Law(law))

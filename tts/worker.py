@@ -27,7 +27,11 @@ KINDS: Final = ("pico", "piper", "decode")
 
 
 def main(arguments: list[str]) -> None:
-    """Answer requests until the pipe ends."""
+    """Answer requests until the pipe ends.
+
+    A request whose head has "phone" is answered with telephone audio: made here, it costs neither
+    the gateway's processor nor its memory, and the answer is a quarter as long.
+    """
     kind, parent, options = arguments[0], int(arguments[1]), json.loads(arguments[2])
     requests, answers = _take_pipes()
     limits = Limits(**options.pop("limits"))
@@ -50,7 +54,14 @@ def load(kind: str, options: Mapping[str, Any]) -> Handler:
     if kind not in KINDS:
         raise ValueError("unknown kind")
     handler: Handler = import_module(f"tts.speakers.{kind}").load(**options)
-    return handler
+    telephone = import_module("tts.speakers.phone").telephone
+
+    def answer(head: wire.Head, body: bytes) -> Answer:
+        told, audio = handler(head, body)
+        asked = head.get("phone")
+        return (told, audio) if asked is None else telephone(audio, told["rate"], **asked)
+
+    return answer
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:

@@ -1,17 +1,17 @@
 """The engines that the settings name: made, or why they cannot be.
 
-Nothing is imported before it is needed: numpy and the engines' libraries are loaded by the first
-text that is spoken.
+Nothing is imported before it is needed. Engines' libraries, and numpy, are loaded by worker
+processes alone, but for those of engines elsewhere and of third parties.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from config.breach import Breach
 from config.speech import SpeechSettings
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from config.settings import Settings
     from tts.decoder import Decoder
-    from tts.engine import Engine, Pcm, Voice
+    from tts.engine import Engine, Pcm, TelephoneEngine, Voice
+
+_T = TypeVar("_T")
 
 Count = Callable[[str, float, bool], None]
 """Told of each text that an engine had: its name, the seconds it took, whether it failed."""
@@ -175,15 +177,39 @@ class Counted:
 
     async def synthesize(self, text: str, voice: Voice) -> Pcm:
         """Speak, and tell how that went."""
-        start = time.monotonic()
-        is_error = True
-        try:
-            pcm = await self._engine.synthesize(text, voice)
-            is_error = False
-            return pcm
-        finally:
-            self._count(self.name, time.monotonic() - start, is_error)
+        return await self._counted(self._engine.synthesize(text, voice))
 
     async def close(self) -> None:
         """End what the engine runs."""
         await self._engine.close()
+
+    async def _counted(self, speaking: Awaitable[_T]) -> _T:
+        start = time.monotonic()
+        is_error = True
+        try:
+            spoken = await speaking
+            is_error = False
+            return spoken
+        finally:
+            self._count(self.name, time.monotonic() - start, is_error)
+
+
+class CountedTelephone(Counted):
+    """The same for an engine that makes telephone audio itself."""
+
+    def __init__(self, engine: TelephoneEngine, count: Count) -> None:
+        super().__init__(engine, count)
+        self._telephone = engine.telephone
+
+    async def telephone(self, text: str, voice: Voice, law: str) -> bytes:
+        """Speak, and tell how that went."""
+        return await self._counted(self._telephone(text, voice, law))
+
+
+def counted(engine: Engine, count: Count) -> Counted:
+    """An engine that tells of its work, and can whatever it could before."""
+    from tts.engine import TelephoneEngine
+
+    if isinstance(engine, TelephoneEngine):
+        return CountedTelephone(engine, count)
+    return Counted(engine, count)

@@ -243,6 +243,6 @@ def _require_short(words: str) -> None:
 
 
 def _wav(content: bytes) -> bytes:
-    from protocols.audio import g711, wav
+    from tts.listening import ulaw_wav
 
-    return wav.write(g711.decode(content, g711.Law.ULAW), g711.RATE)
+    return ulaw_wav(content)

@@ -1,6 +1,7 @@
 """Speech as the gateway uses it: composed when somebody first speaks, closed in order at the end.
 
-A gateway that never speaks loads no engine, no numpy, and opens no cache.
+A gateway that never speaks loads no engine and opens no cache; one that does has its worker
+processes load them, and numpy.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gateway.voice.engines import Built, Count, Counted, build
+from gateway.voice.engines import Built, Count, build, counted
 
 if TYPE_CHECKING:
     import aiohttp
@@ -33,7 +34,9 @@ FOLDER: Final = "speech"
 
 
 SWITCH_S: Final = 0.001
-"""How long a thread may keep the interpreter from the event loop once speech is loaded."""
+"""How long a thread may keep the interpreter from the event loop once somebody speaks. Threads load
+what speaks and read texts; by Python's default, of 5 ms, the loop would wait so long for each turn.
+"""
 
 
 def folder_of(settings: Settings) -> Path:
@@ -104,7 +107,8 @@ class SpeechDesk:
         return await parts.speech.say(said)
 
     async def _compose(self) -> Parts:
-        """Load what is needed in a thread, since that takes a quarter of a second."""
+        """Load what is needed in a thread, since that takes a tenth of a second."""
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_S))
         await asyncio.to_thread(_load)
         import aiohttp
 
@@ -122,7 +126,7 @@ class SpeechDesk:
             cache = Cache(
                 self._folder, max_bytes=settings.cache_max_bytes, ttl_s=settings.cache_ttl_s
             )
-            speech = Speech([Counted(engine, self._count) for engine in built.engines], cache)
+            speech = Speech([counted(engine, self._count) for engine in built.engines], cache)
             await speech.start()
         except BaseException:
             await session.close()
@@ -133,10 +137,8 @@ class SpeechDesk:
 def _load() -> None:
     """Import what speaks, and make the tables of its languages.
 
-    This thread, and those that read texts and shape sound after it, compute beside the event loop,
-    which by Python's default waits 5 ms each time until one of them lets it go on.
+    No library in C is among them: the loader of such lets nobody go on until it is through.
     """
-    sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_S))
     for module in ("tts.speech", "tts.cache", "tts.decoder", "gateway.voice.script", "aiohttp"):
         importlib.import_module(module)
     normalize = importlib.import_module("tts.normalize")

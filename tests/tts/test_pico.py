@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from protocols.audio.g711 import RATE, Law, decode
 from tests.tts import hostile
 from tts import pool
 from tts.engine import MAX_SPOKEN_CHARS, EngineError, Overloaded, TooLong, Voice
+from tts.phone_audio import LEAD_S, LEVEL_DBFS, active_level
 from tts.pico import PicoEngine
 from tts.speakers import pico as inside
 
@@ -26,7 +28,7 @@ VOICE = PicoEngine.voices[0]
 
 @pytest.fixture
 async def engine() -> AsyncIterator[PicoEngine]:
-    made = PicoEngine(workers=1)
+    made = PicoEngine(workers=1, timeout_s=60.0)  # others may have the processors
     yield made
     await made.close()
 
@@ -48,6 +50,30 @@ async def test_voices(engine: PicoEngine, voice: Voice) -> None:
     """Every voice that is offered speaks."""
     pcm = await engine.synthesize("Madame Müller, señora, città, uno due tre.", voice)
     assert pcm.duration_s > 1.0
+
+
+@pytest.mark.parametrize("law", Law)
+async def test_telephone_audio_is_made_where_it_is_spoken(engine: PicoEngine, law: Law) -> None:
+    """A worker answers with octets of the law asked for, at the level of the telephone, and with
+    silence before and after."""
+    octets = await engine.telephone(TEXT, VOICE, law)
+    silence = bytes([law.silence]) * (RATE // 10)
+    assert 1.0 < len(octets) / RATE < 4.5
+    assert octets.startswith(silence) and octets.endswith(silence)
+    samples = decode(octets, law)[int(LEAD_S * RATE) :]
+    level = active_level(samples.astype(np.float32) / 32_768)
+    assert 20 * np.log10(level) == pytest.approx(LEVEL_DBFS, abs=1.0)
+
+
+async def test_telephone_audio_is_refused_as_speech_is(engine: PicoEngine) -> None:
+    """Too much is too much, a law that is none harms nobody, and the worker lives on."""
+    await engine.telephone(TEXT, VOICE, "ulaw")
+    before = pids(engine)
+    with pytest.raises(TooLong):
+        await engine.telephone("seven " * 400, VOICE, "ulaw")
+    with pytest.raises(EngineError, match="the engine failed .ValueError."):
+        await engine.telephone(TEXT, VOICE, "mulaw")
+    assert pids(engine) == before
 
 
 async def test_one_worker_serves_many(engine: PicoEngine) -> None:

@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from protocols.audio import wav
+from protocols.audio.g711 import RATE, Law
 from tests.protocols.mail.servers import make_contexts
 from tests.tts.engines import beep
 from tests.tts.servers import (
@@ -23,7 +24,7 @@ from tests.tts.servers import (
     answering,
 )
 from tts.decoder import Decoder
-from tts.engine import Engine, EngineError
+from tts.engine import Engine, EngineError, TelephoneEngine
 from tts.gtts import GttsEngine, pieces
 from tts.openai import OpenaiEngine
 from tts.remote import retry_after
@@ -99,8 +100,9 @@ def pair(request: pytest.FixtureRequest) -> tuple[Engine, VoiceServer]:
 
 
 async def failure(engine: Engine) -> EngineError:
+    assert isinstance(engine, TelephoneEngine)
     with pytest.raises(EngineError) as caught:
-        await engine.synthesize(TEXT, engine.voices[0])
+        await engine.telephone(TEXT, engine.voices[0], "ulaw")
     assert TEXT not in str(caught.value)
     return caught.value
 
@@ -227,6 +229,17 @@ async def test_nobody_there(pair: tuple[Engine, VoiceServer]) -> None:
     error = await failure(engine)
     assert "no connection" in str(error)
     assert error.is_temporary
+
+
+async def test_for_the_telephone(pair: tuple[Engine, VoiceServer]) -> None:
+    """What a server answers becomes octets of the law asked for, silence at its ends cut."""
+    engine, _ = pair
+    assert isinstance(engine, TelephoneEngine)
+    pcm = await engine.synthesize(TEXT, engine.voices[0])
+    for law in Law:
+        octets = await engine.telephone(TEXT, engine.voices[0], law)
+        assert octets[: RATE // 10] == bytes([law.silence]) * (RATE // 10)
+        assert 1.0 < len(octets) / RATE < pcm.duration_s + 0.6
 
 
 async def test_recovers(pair: tuple[Engine, VoiceServer]) -> None:

@@ -40,6 +40,30 @@ def test_a_gateway_that_never_speaks_loads_nothing() -> None:
     assert not loaded & set(LOADED_LATE)
 
 
+def test_a_server_that_speaks_loads_no_library_for_sound() -> None:
+    """Speaking and listening leave numpy and engines to worker processes: loading them would hold
+    up calls and binds of a server that runs."""
+    code = (
+        "import asyncio, json, sys, gateway.app\n"
+        "from config.speech import SpeechSettings\n"
+        "from gateway.store.records import ShopSpeech\n"
+        "from gateway.voice.previews import _wav\n"
+        "from gateway.voice.speech import SpeechDesk\n"
+        "async def main():\n"
+        "    desk = SpeechDesk(SpeechSettings(workers=1, timeout_s=30.0), None)\n"
+        "    audio = await desk.say('Your gown is ready.', 'en', ShopSpeech())\n"
+        "    found = await (await desk.open()).cache.find(audio.key)\n"
+        "    print(json.dumps([len(_wav(found)), audio.duration_s, list(sys.modules)]))\n"
+        "    await desk.close()\n"
+        "asyncio.run(main())\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+    size, duration_s, loaded = json.loads(run.stdout)
+    assert size == 44 + duration_s * 16_000 and duration_s > 1
+    libraries = {"numpy", "soxr", "py_nanotts", "miniaudio"}
+    assert not libraries & {name.split(".")[0] for name in loaded}
+
+
 async def test_a_node_speaks_and_ends_what_it_began(
     database: ConnectParameters, tmp_path: Path
 ) -> None:
