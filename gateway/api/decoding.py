@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,6 +21,9 @@ NOT_JSON = Fault("body", "is not valid JSON in UTF-8", "send one JSON object, en
 _NESTED = Fault("body", "is nested too deeply", "send the fields of the request only")
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+Check = Callable[[str], Fault | None]
+"""What is wrong with a text, if anything."""
 
 Body = bytes | bytearray
 """What came over the network; a large body is not copied once more to make it `bytes`."""
@@ -169,8 +173,14 @@ def _repeated(body: bytes, path: str) -> list[Fault]:
     return [Fault(f"{path}{name[:64]}", "is given twice", "give it once") for name in names[:100]]
 
 
-def read_query(struct: type[T], request: web.Request) -> T:
-    """The query string as a struct. Raises Refusal `invalid-request` with every fault."""
+def read_query(
+    struct: type[T], request: web.Request, checks: Mapping[str, Check] | None = None
+) -> T:
+    """The query string as a struct.
+
+    `checks` say what is wrong with a text that fits its type. Raises Refusal `invalid-request` with
+    every fault.
+    """
     query = request.query
     given: dict[str, str] = {}
     faults = []
@@ -186,6 +196,12 @@ def read_query(struct: type[T], request: web.Request) -> T:
         Fault(name, "holds something that is no character", "send UTF-8 without U+0000")
         for name, value in given.items()
         if "\0" in value or not _is_whole(value)
+    ]
+    named = {fault.field for fault in faults}
+    faults += [
+        fault
+        for name, check in (checks or {}).items()
+        if name in given and name not in named and (fault := check(given[name])) is not None
     ]
     if faults:
         raise invalid(faults)

@@ -117,7 +117,7 @@ def _bad_text(info: inspect.StrType, value: object, path: str) -> Fault:
     if not isinstance(value, str):
         return Fault(path, f"is {_kind(value)}, not text", "send a JSON string")
     if info.min_length and len(value) < info.min_length:
-        return Fault(path, "is empty", "give it, or leave the field out")
+        return Fault(path, "is empty", "give at least one character")
     return Fault(
         path, f"is longer than {info.max_length} characters", f"give at most {info.max_length}"
     )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 import asyncpg
 import msgspec
 from aiohttp import web
 
+from config.settings import SmsSettings
 from gateway.api.auth import Caller, named_shop
 from gateway.api.context import ApiContext
-from gateway.api.decoding import read_query
+from gateway.api.decoding import Check, read_query
 from gateway.api.endpoints import Endpoint, json_answer, path_id
 from gateway.api.problems import invalid, no_such
 from gateway.api.views import MessagePage, MessageView, Timeline, view_entry, view_message
@@ -92,7 +94,11 @@ async def show_events(context: ApiContext, caller: Caller, request: web.Request)
 
 async def find(context: ApiContext, caller: Caller, request: web.Request) -> web.Response:
     """Messages by shop, phone, reference and time, the newest first."""
-    query = read_query(SearchQuery, request)
+    checks: dict[str, Check] = {
+        "phone": partial(_phone_fault, context.settings.sms),
+        "cursor": _cursor_fault,
+    }
+    query = read_query(SearchQuery, request, checks)
     wanted = _search(context, caller, query)
     found = await context.database.read(lambda connection: search(connection, wanted))
     now_ms = context.now_ms()
@@ -105,35 +111,40 @@ async def find(context: ApiContext, caller: Caller, request: web.Request) -> web
     )
 
 
+def _phone_fault(sms: SmsSettings, text: str) -> Fault | None:
+    try:
+        normalize(text, sms.default_region, sms.countries)
+    except PhoneError as error:
+        return Fault("phone", str(error), "an example: +12125550123, the + as %2B")
+    return None
+
+
+def _cursor_fault(text: str) -> Fault | None:
+    if read("msg", text) is None:
+        return Fault("cursor", "is not a cursor", "give `next` of the page before")
+    return None
+
+
 def _search(context: ApiContext, caller: Caller, query: SearchQuery) -> Search:
-    faults: list[Fault] = []
     shop = named_shop(context, caller, query.shop)
     if shop is None and (query.phone is not None or query.reference is not None):
         hint = "phones and references are looked for within one shop"
-        faults.append(Fault("shop", "is missing", hint))
+        raise invalid([Fault("shop", "is missing", hint)])
     phone = None
     if query.phone is not None:
         sms = context.settings.sms
-        try:
-            phone = normalize(query.phone, sms.default_region, sms.countries)
-        except PhoneError as error:
-            faults.append(Fault("phone", str(error), "an example: +12125550123, the + as %2B"))
-    low, high = _ids(query, faults)
-    if faults:
-        raise invalid(faults)
+        phone = normalize(query.phone, sms.default_region, sms.countries)
+    low, high = _ids(query)
     return Search(shop.id if shop else None, phone, query.reference, low, high, query.limit)
 
 
-def _ids(query: SearchQuery, faults: list[Fault]) -> tuple[int, int]:
+def _ids(query: SearchQuery) -> tuple[int, int]:
     """The bounds of time and cursor as bounds of ids, which sort by time."""
     low = 0 if query.since is None else lowest_at(int(query.since.timestamp() * 1000))
     high = _HIGHEST if query.until is None else lowest_at(int(query.until.timestamp() * 1000))
-    if query.cursor is not None:
-        last = read("msg", query.cursor)
-        if last is None:
-            faults.append(Fault("cursor", "is not a cursor", "give `next` of the page before"))
-        else:
-            high = min(high, last)
+    last = None if query.cursor is None else read("msg", query.cursor)
+    if last is not None:
+        high = min(high, last)
     return min(low, _HIGHEST), min(high, _HIGHEST)
 
 

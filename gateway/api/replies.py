@@ -11,7 +11,6 @@ from gateway.api.auth import Caller, named_shop
 from gateway.api.context import ApiContext
 from gateway.api.decoding import read_query
 from gateway.api.endpoints import Endpoint, json_answer
-from gateway.api.problems import invalid
 from gateway.api.views import ReplyPage, view_reply
 from gateway.errors import Fault
 from gateway.ids import read, show
@@ -31,10 +30,10 @@ class RepliesQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 async def find(context: ApiContext, caller: Caller, request: web.Request) -> web.Response:
     """Replies, the oldest first. An admin who names no shop gets those of all, and the unrouted."""
-    query = read_query(RepliesQuery, request)
+    query = read_query(RepliesQuery, request, {"after": _after_fault})
     shop = named_shop(context, caller, query.shop)
     shop_id = None if shop is None else shop.id
-    after = _place(query.after)
+    after = (query.after and _place(query.after)) or FIRST_REPLY
     found = await context.database.read(
         lambda connection: read_replies(connection, shop_id, after, query.limit)
     )
@@ -52,15 +51,16 @@ def _cursor(place: ReplyPlace) -> str:
     return show(_CURSOR, xact) + show("", id_)[1:]
 
 
-def _place(cursor: str | None) -> ReplyPlace:
-    """The place that a cursor stands for. Raises Refusal for what is none."""
-    if cursor is None:
-        return FIRST_REPLY
+def _place(cursor: str) -> ReplyPlace | None:
+    """The place that a cursor stands for; None for what is no cursor."""
     xact, id_ = read(_CURSOR, cursor[:_HALF]), read("", f"_{cursor[_HALF:]}")
-    if xact is None or id_ is None:
-        hint = "give `next` of the page before"
-        raise invalid([Fault("after", "is not a cursor", hint)])
-    return xact, id_
+    return None if xact is None or id_ is None else (xact, id_)
+
+
+def _after_fault(text: str) -> Fault | None:
+    if _place(text) is None:
+        return Fault("after", "is not a cursor", "give `next` of the page before")
+    return None
 
 
 ENDPOINTS = (

@@ -85,7 +85,10 @@ def explain(problem: Any) -> CommandError:
     if not isinstance(problem, dict):
         return CommandError("the gateway refused without saying why")
     lines = [str(problem.get("detail") or problem.get("title"))]
+    said = set()
     for error in problem.get("errors", []):
         hint = f": {error['hint']}" if error.get("hint") else ""
         lines.append(f"  {error['field']} {error['problem']}{hint}")
-    return CommandError("\n".join(lines), str(problem.get("hint", "")))
+        said.add(error.get("hint"))
+    hint = str(problem.get("hint", ""))
+    return CommandError("\n".join(lines), "" if hint in said else hint)

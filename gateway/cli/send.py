@@ -15,7 +15,7 @@ from gateway.cli.frame import add_command, load_settings
 from gateway.cli.output import paint, print_json, visible
 from gateway.cli.store import explained
 from gateway.model import FINAL, State
-from gateway.store.keys import LABEL_LENGTH, create_key, revoke_key
+from gateway.store.keys import LABEL_LENGTH, create_key, forget_key
 from gateway.store.opening import opened_store
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ async def run(args: argparse.Namespace) -> int:
 
 @asynccontextmanager
 async def _key(args: argparse.Namespace, settings: Settings) -> AsyncIterator[str]:
-    """The key to send with; one made here is revoked at the end."""
+    """The key to send with; one made here is gone at the end."""
     given = args.key or os.environ.get("GATEWAY_KEY")
     if given:
         yield given
@@ -76,7 +76,7 @@ async def _key(args: argparse.Namespace, settings: Settings) -> AsyncIterator[st
             try:
                 yield key
             finally:
-                await database.run(lambda c: revoke_key(c, key[:LABEL_LENGTH]))
+                await database.run(lambda c: forget_key(c, key[:LABEL_LENGTH]))
 
 
 async def _post(client: Client, body: dict[str, str]) -> dict[str, Any]:

@@ -62,7 +62,13 @@ async def revoke_key(connection: asyncpg.Connection, label: str) -> None:
     await announce(connection, f"key {label}")
 
 
+async def forget_key(connection: asyncpg.Connection, label: str) -> None:
+    """Make a key as if it had never been: for one that a single command made for itself."""
+    await connection.execute(_sql("forget_key"), label)
+    await announce(connection, f"key {label}")
+
+
 async def list_keys(connection: asyncpg.Connection) -> list[KeyRecord]:
-    """All keys ever made, the oldest first."""
+    """All keys ever made, the oldest first, but for those of single commands."""
     rows = await connection.fetch(_sql("all_keys"))
     return [KeyRecord(row["label"], row["code"], row["created"], row["revoked"]) for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator
@@ -11,7 +12,7 @@ import pytest
 from gateway.errors import Refusal
 from gateway.store import keys, shops
 from gateway.store.database import Database
-from gateway.store.directory import TOKEN_LENGTH
+from gateway.store.directory import TOKEN_LENGTH, Directory
 from gateway.store.embedded import ConnectParameters
 from tests.store.sample import SAMPLE, SMS, opened
 
@@ -65,6 +66,22 @@ async def test_revoking(store: Database) -> None:
     await store.run(lambda c: keys.revoke_key(c, label))
     assert first.revoked is not None
     assert await store.run(keys.list_keys) == [first]
+
+
+async def test_forgetting(store: Database) -> None:
+    """A forgotten key is in no list and opens nothing, at once."""
+    token = await create(store, "sample")
+    directory = Directory(store)
+    await directory.load()
+    assert directory.key(token) is not None
+    following = asyncio.create_task(directory.run())
+    await store.run(lambda c: keys.forget_key(c, token[:10]))
+    assert await store.run(keys.list_keys) == []
+    async with asyncio.timeout(20):
+        while directory.key(token) is not None:  # noqa: ASYNC110 - nobody announces it
+            await asyncio.sleep(0.002)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
 
 
 async def test_unknown_label(store: Database) -> None:

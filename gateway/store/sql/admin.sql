@@ -101,6 +101,9 @@ SET revoked = coalesce(revoked, now())
 WHERE label = $1
 RETURNING label
 
+-- name: forget_key
+DELETE FROM api_key WHERE label = $1
+
 -- name: all_keys
 SELECT k.label, s.code, k.created, k.revoked
 FROM api_key AS k
