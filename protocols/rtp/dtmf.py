@@ -28,6 +28,10 @@ _REMEMBERED: Final = 16
 _OLDEST: Final = RATE * 2
 """An unknown event that began so long before the last one is no late packet but nonsense."""
 _CREEP: Final = RATE // 20
+"""A timestamp that moves with every packet does so by no more than this."""
+_NEAR: Final = 4
+"""Packets between two of one press where some are missing. The next press is further away: three
+last packets of the one before and its own first would be lost in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +68,16 @@ def build(report: TelephoneEvent) -> bytes:
 class DigitReceiver:
     """Each press once, at the first packet of it that comes, whichever that is.
 
-    An event is known by its timestamp. A key held for more than 8 s comes as segments, each
-    beginning where the one before ended (section 2.5.1.3), and is one press. Some senders move the
-    timestamp with every packet; such a packet follows at once on the one before, unmarked, with a
+    An event is known by its timestamp and number. A key held for more than 8 s comes as segments,
+    each beginning where the one before ended (section 2.5.1.3), and is one press. Some senders move
+    the timestamp with every packet; such a packet follows soon on the one before, unmarked, with a
     longer duration and without an end between.
     """
 
     __slots__ = ("_duration", "_event", "_has_ended", "_known", "_sequence", "_timestamp")
 
     def __init__(self) -> None:
-        self._known: deque[int] = deque(maxlen=_REMEMBERED)
+        self._known: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
         self._timestamp = 0
         self._event = -1
         self._duration = 0
@@ -87,18 +91,19 @@ class DigitReceiver:
         report = parse(payload)
         if report.event >= len(DIGITS):
             return None
-        if timestamp in self._known:
-            if timestamp == self._timestamp and report.event == self._event:
+        event = timestamp, report.event
+        if event in self._known:
+            if event == (self._timestamp, self._event):
                 self._duration = max(self._duration, report.duration)
                 self._has_ended = self._has_ended or report.is_end
                 self._sequence = sequence
             return None
         step = (timestamp - self._timestamp + (1 << 31) & 0xFFFFFFFF) - (1 << 31)
         if self._known and -_OLDEST <= step < 0:
-            self._known.append(timestamp)
-            return DIGITS[report.event]
+            self._known.append(event)
+            return None if self._precedes(report, step, sequence) else DIGITS[report.event]
         continues = self._continues(report, step, sequence, is_marked)
-        self._known.append(timestamp)
+        self._known.append(event)
         self._timestamp = timestamp
         self._event = report.event
         self._duration = report.duration
@@ -111,8 +116,15 @@ class DigitReceiver:
             return False
         if step == MAX_DURATION and self._duration > MAX_DURATION - RATE:
             return True
-        follows = sequence == (self._sequence + 1) & 0xFFFF
-        return follows and step <= _CREEP and report.duration > self._duration
+        distance = sequence - self._sequence & 0xFFFF
+        is_near = 0 < distance <= _NEAR and step <= distance * _CREEP
+        return is_near and report.duration > self._duration
+
+    def _precedes(self, report: TelephoneEvent, step: int, sequence: int) -> bool:
+        """Whether a packet is an overtaken one of a press whose timestamp moves."""
+        distance = self._sequence - sequence & 0xFFFF
+        is_near = 0 < distance <= _NEAR and -step <= distance * _CREEP
+        return is_near and report.event == self._event and report.duration < self._duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +179,7 @@ class DigitSender:
             self._event, self._length, self._gap = self._digits.popleft()
             self._since = time
             self._ends = 0
-            return self._packet(step, is_end=False, is_marked=True)
+            return self._packet(min(step, self._length), is_end=False, is_marked=True)
         duration = min(time - self._since + step, self._length)
         if duration < self._length:
             return self._packet(duration, is_end=False)

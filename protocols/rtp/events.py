@@ -25,7 +25,7 @@ class DigitReceived:
 
 @dataclass(frozen=True, slots=True)
 class DigitsSent:
-    """The last of the digits that waited has left."""
+    """The last of the digits that waited has left, or will not: the peer takes none any more."""
 
 
 @dataclass(frozen=True, slots=True)

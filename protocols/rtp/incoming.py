@@ -78,6 +78,7 @@ class Incoming:
         self._heard_at = 0.0
         self._begins = True
         self._received_before = self._lost_before = 0
+        self._reordered_before = self._duplicates_before = 0
 
     @staticmethod
     def _new_jitter(limits: LegLimits) -> JitterBuffer:
@@ -110,12 +111,25 @@ class Incoming:
         """Packets that did not come, since the start."""
         return self._lost_before + (max(self.tracker.lost, 0) if self.tracker else 0)
 
+    @property
+    def reordered(self) -> int:
+        """Packets that were overtaken, since the start."""
+        return self._reordered_before + (self.tracker.reordered if self.tracker else 0)
+
+    @property
+    def duplicates(self) -> int:
+        """Copies that came, since the start."""
+        return self._duplicates_before + (self.tracker.duplicates if self.tracker else 0)
+
     # ------------------------------------------------------------------ listeners
 
     def add_tap(self, tap: Tap) -> None:
         """Give a listener all frames from now on."""
         if not self._taps:
-            self.jitter = self._new_jitter(self._limits)
+            before, self.jitter = self.jitter, self._new_jitter(self._limits)
+            self.jitter.late = before.late
+            self.jitter.concealed = before.concealed
+            self.jitter.discarded = before.discarded
         self._taps = [*self._taps, tap]
 
     def remove_tap(self, tap: Tap) -> None:
@@ -202,7 +216,10 @@ class Incoming:
         self.ssrc = ssrc
         self._received_before = self.received
         self._lost_before = self.lost
+        self._reordered_before = self.reordered
+        self._duplicates_before = self.duplicates
         self.tracker = SequenceTracker()
+        self._digits = DigitReceiver()
         self._begins = True
 
     def _heard(self, source: Address, now: float) -> None:
@@ -220,8 +237,8 @@ class Incoming:
         tracker: SequenceTracker,
     ) -> None:
         begins = self._begins or arrival is Arrival.RESTARTED
-        self._begins = False
         is_noise = law is None and packet.payload_type == COMFORT_NOISE
+        self._begins = begins and is_noise
         if law is not None:
             is_newest = arrival is not Arrival.REORDERED
             if is_newest:

@@ -175,8 +175,8 @@ class Leg:
             sent=self._outgoing.sent.packets,
             received=incoming.received,
             lost=incoming.lost,
-            reordered=tracker.reordered if tracker else 0,
-            duplicates=tracker.duplicates if tracker else 0,
+            reordered=incoming.reordered,
+            duplicates=incoming.duplicates,
             late=jitter.late,
             concealed=jitter.concealed,
             discarded=jitter.discarded,
@@ -268,6 +268,8 @@ class Leg:
     def relay(self, packet: RtpPacket, law: Law | None, /, *, begins: bool) -> None:
         """Send another leg's packet on: audio in this leg's law, keys (`law` None) as keys."""
         outgoing = self._outgoing
+        if begins:
+            outgoing.forget_relay()
         if not self._is_sending:
             return
         if law is None:
@@ -279,7 +281,7 @@ class Leg:
             payload = transcode(packet.payload, law, outgoing.law)
         data = outgoing.relay(
             payload_type, packet.sequence, packet.timestamp, payload, self._tick,
-            is_marked=packet.is_marked, is_first=begins,
+            is_marked=packet.is_marked,
         )  # fmt: skip
         if data is not None:
             self._send(data)

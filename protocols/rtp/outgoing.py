@@ -91,7 +91,10 @@ class Outgoing:
         self._step = ptime_ms * RATE // 1000
         self._silence = bytes([law.silence]) * self._step
         if dtmf_payload_type is None:
+            was_busy = self._digits.is_busy
             self._digits.clear()
+            if was_busy and not self._digits.is_busy:
+                self._emit(DigitsSent())
         if self._playback is not None:
             self._data = self._playback.clip.octets(law)
 
@@ -227,14 +230,14 @@ class Outgoing:
 
     def relay(
         self, payload_type: int, sequence: int, timestamp: int, payload: bytes, tick: int,
-        *, is_marked: bool, is_first: bool,
+        *, is_marked: bool,
     ) -> bytes | None:  # fmt: skip
         """Another leg's packet as one of ours: gaps and order of its numbers are kept, so that the
-        peer can tell loss from silence. `is_first`: it begins a stream. None while this leg plays,
-        or for a packet older than the stream's beginning here."""
+        peer can tell loss from silence. None while this leg plays, or for a packet older than the
+        stream's beginning here."""
         if self.is_busy:
             return None
-        if self._relay_first is None or is_first:
+        if self._relay_first is None:
             self._begin_relay(sequence, timestamp, tick)
             is_marked = True
         own_sequence = sequence + self._relay_sequence & 0xFFFF
@@ -255,7 +258,7 @@ class Outgoing:
         return HEADER.pack(0x80, second, own_sequence, own_timestamp, sent.ssrc) + payload
 
     def forget_relay(self) -> None:
-        """What is relayed next comes from another leg."""
+        """What is relayed next has other numbers."""
         self._relay_first = None
 
     def _begin_relay(self, sequence: int, timestamp: int, tick: int) -> None:

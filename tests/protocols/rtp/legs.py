@@ -83,7 +83,8 @@ class Bench:
             self.tick += ticks
 
     def listen(self) -> None:
-        self.leg.add_tap(self.frames.append)
+        self.tap = self.frames.append
+        self.leg.add_tap(self.tap)
 
     def hear(self, data: bytes, source: Address = PEER) -> None:
         self.leg.receive(data, source, self.now)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,9 @@ from protocols.rtp import dtmf
 from protocols.rtp.clip import ULAW_TO_ALAW, Clip
 from protocols.rtp.events import DigitReceived, MediaStarted
 from protocols.rtp.leg import bridge, unbridge
-from tests.protocols.rtp.legs import AUDIO, PEER, Bench, key, voice
+from protocols.rtp.packet import RtpPacket, build
+from protocols.rtp.parameters import Direction
+from tests.protocols.rtp.legs import AUDIO, PARAMETERS, PEER, Bench, key, voice
 
 
 def test_a_bridge_passes_audio_and_keys() -> None:
@@ -83,6 +87,41 @@ def test_a_second_bridge_has_its_own_numbers() -> None:
     assert [each.sequence for each in packets] == [
         (packets[0].sequence + n) & 0xFFFF for n in range(10)
     ]
+
+
+def noise(n: int, ssrc: int) -> bytes:
+    return build(RtpPacket(13, n, n * 160, ssrc, b"\x40"))
+
+
+@pytest.mark.parametrize("begins_with", ["noise", "key", "hold"])
+@pytest.mark.parametrize("start", [10_000, 50_000])
+def test_a_stream_that_begins_with_what_is_not_passed_on(begins_with: str, start: int) -> None:
+    """Another stream may begin with comfort noise, with a key that the other side takes none of, or
+    while that side is on hold: its numbers join the old ones all the same."""
+    one = Bench(seed=1)
+    two = Bench(seed=2, dtmf_payload_type=None if begins_with == "key" else 101)
+    bridge(one.leg, two.leg)
+    for n in range(5):
+        one.hear(voice(n))
+        two.run(1)
+    if begins_with == "hold":
+        two.leg.update(replace(PARAMETERS, direction=Direction.INACTIVE), two.now)
+    for n in range(start, start + 3):
+        one.hear(
+            {"noise": noise(n, 10), "key": key("5", n, n * 160, ssrc=10)}.get(
+                begins_with, voice(n, ssrc=10)
+            )
+        )
+    if begins_with == "hold":
+        two.leg.update(PARAMETERS, two.now)
+    for n in range(start + 3, start + 8):
+        one.hear(voice(n, ssrc=10))
+        two.run(1)
+    packets = two.packets
+    assert len(packets) == 10
+    for before, after in zip(packets, packets[1:], strict=False):
+        assert 1 <= (after.sequence - before.sequence) & 0xFFFF <= 4
+        assert 1 <= (after.timestamp - before.timestamp) & 0xFFFFFFFF <= 1600
 
 
 STEPS = st.tuples(st.integers(0, 60), st.sampled_from(["relay", "turn", "play", "skip"]))

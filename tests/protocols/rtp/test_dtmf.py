@@ -137,6 +137,39 @@ def test_a_sender_that_moves_the_timestamp_presses_once() -> None:
     assert [each for each in heard if each] == ["4", "4"]
 
 
+@given(st.lists(st.sets(st.integers(0, 7), max_size=6), min_size=1, max_size=4), st.data())
+def test_a_sender_that_moves_the_timestamp_presses_once_through_loss(
+    gone: list[set[int]], data: st.DataObject
+) -> None:
+    """Also when up to two packets in a row are missing, or when neighbours change places."""
+    receiver = DigitReceiver()
+    heard = []
+    for press, missing in enumerate(gone):
+        lost = {n for n in missing if not {n - 1, n - 2} <= missing} - {0, 7}
+        kept = [n for n in range(8) if n not in lost]
+        if not lost and data.draw(st.booleans()):
+            swapped = data.draw(st.integers(1, len(kept) - 2))
+            kept[swapped - 1 : swapped + 1] = kept[swapped - 1 : swapped + 1][::-1]
+        for n in kept:
+            payload = build(TelephoneEvent(4, n == 7, 10, n * 160 + 160))
+            heard.append(
+                receiver.receive(payload, press * 8000 + n * 160, press * 20 + n, is_marked=n == 0)
+            )
+    assert [each for each in heard if each] == ["4"] * len(gone)
+
+
+def test_two_keys_may_bear_one_timestamp() -> None:
+    """A gateway that lets its clock stand presses another key all the same."""
+    receiver = DigitReceiver()
+    heard = [
+        receiver.receive(build(TelephoneEvent(event, is_end, 10, 800)), 5000, n)
+        for n, (event, is_end) in enumerate(
+            [(1, False), (1, True), (2, False), (1, True), (2, True)]
+        )
+    ]
+    assert heard == ["1", None, "2", None, None]
+
+
 def test_other_events_are_no_keys() -> None:
     """Flash hook, fax tones and their like are not told."""
     payload = build(TelephoneEvent(16, False, 10, 160))
@@ -191,6 +224,36 @@ def test_what_cannot_be_sent(digits: str, duration_ms: int, gap_ms: int) -> None
     """No key, too short, too long, too many."""
     with pytest.raises(LocalProtocolError):
         DigitSender().add(digits, duration_ms, gap_ms)
+
+
+@given(
+    st.sampled_from([10, 20, 30, 40, 60]),
+    st.integers(40, 500),
+    st.integers(40, 200),
+    st.lists(st.integers(1, 30), max_size=6),
+)
+def test_a_press_is_well_formed_whatever_its_packets(
+    ptime_ms: int, duration_ms: int, gap_ms: int, stalls: list[int]
+) -> None:
+    """The duration only grows and ends where it was to end, in three packets; the next press begins
+    after the gap; also when turns were left out."""
+    sender = DigitSender()
+    sender.add("12", duration_ms, gap_ms)
+    step, time, packets = ptime_ms * 8, 0, []
+    while sender.is_busy:
+        packet = sender.turn(time, step)
+        if packet is not None:
+            packets.append((parse(packet.payload), packet))
+        time += step * (stalls.pop() if stalls else 1)
+    for event in (1, 2):
+        ours = [report for report, _ in packets if report.event == event]
+        durations = [each.duration for each in ours]
+        assert durations == sorted(durations)
+        assert [each.duration for each in ours if each.is_end] == [duration_ms * 8] * 3
+        assert all(each.is_end for each in ours[-3:])
+    one, two = ([p for r, p in packets if r.event == event] for event in (1, 2))
+    assert two[0].timestamp - one[0].timestamp >= (duration_ms + gap_ms) * 8
+    assert [each.is_marked for each in one] == [True] + [False] * (len(one) - 1)
 
 
 def test_the_gap_is_kept() -> None:

@@ -154,6 +154,20 @@ def test_keys_are_pressed_while_a_clip_waits() -> None:
     assert bench.events == [DigitsSent(), PlaybackEnded(None, True, 0.2)]
 
 
+@pytest.mark.parametrize("frames", range(12))
+def test_keys_that_can_no_longer_be_sent_have_an_end(frames: int) -> None:
+    """A re-INVITE takes telephone events away, in a key or between two: who waits is told."""
+    bench = Bench()
+    bench.leg.send_digits("12", duration_ms=40, gap_ms=80)
+    bench.run(frames)
+    bench.leg.update(replace(PARAMETERS, dtmf_payload_type=None), bench.now)
+    bench.run(20)
+    assert bench.events == [DigitsSent()]
+    bench.leg.play(Clip(AUDIO[:160]))
+    bench.run(1)
+    assert bench.packets[-1].payload == AUDIO[:160]
+
+
 def test_what_a_leg_refuses() -> None:
     """Keys where the peer takes none, too many clips, an empty loop."""
     bench = Bench(dtmf_payload_type=None)
@@ -256,6 +270,34 @@ def test_a_change_of_stream_is_followed() -> None:
         bench.hear(voice(n, ssrc=10))
     found = bench.leg.statistics()
     assert (found.received, found.lost, found.wrong_ssrc) == (9, 0, 1)
+
+
+def test_another_stream_has_a_clock_of_its_own() -> None:
+    """A key of it is heard although a key of the old one bore the same timestamp."""
+    bench = Bench()
+    for ssrc in (9, 10):
+        for n in range(4):
+            bench.hear(voice(n, ssrc=ssrc))
+        for n in (4, 5, 6):
+            bench.hear(key("5", n, 640, ssrc=ssrc))
+    assert bench.events == [MediaStarted(PEER), DigitReceived("5"), DigitReceived("5")]
+
+
+def test_counts_outlive_a_stream_and_its_listeners() -> None:
+    """Copies, reordered packets and frames that stood in are those of the whole call."""
+    bench = Bench()
+    bench.listen()
+    for ssrc in (9, 10):
+        for n in (0, 1, 2, 3, 5, 4, 4):
+            bench.hear(voice(n, ssrc=ssrc))
+            bench.run(1)
+    bench.run(8)
+    bench.leg.remove_tap(bench.tap)
+    before = bench.leg.statistics()
+    assert (before.reordered, before.duplicates) == (2, 2)
+    assert before.concealed
+    bench.listen()
+    assert bench.leg.statistics() == before
 
 
 def test_a_re_invite_moves_the_peer() -> None:
