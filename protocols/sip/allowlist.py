@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final, Generic, TypeAlias, TypeVar
 
@@ -11,6 +12,15 @@ Owner = TypeVar("Owner")
 
 REMEMBERED: Final = 4_096
 """Addresses whose owners are kept; a scan from many addresses costs no more memory than that."""
+
+
+@dataclass(slots=True)
+class Noise:
+    """What was not listened to."""
+
+    datagrams: int = 0
+    connections: int = 0
+    last_host: str = ""
 
 
 class Allowlist(Generic[Owner]):

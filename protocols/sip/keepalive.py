@@ -28,6 +28,9 @@ class Patience:
     """For the rest of a message that has begun."""
     idle_s: float = 3_600.0
     """Without any message or ping."""
+    answer_s: float = 32.0
+    """After a request, until anything comes at all: 64*T1, when its sender gives up. A connection
+    that was cut without a word takes bytes for much longer."""
 
 
 class KeepAliver:
@@ -46,6 +49,7 @@ class KeepAliver:
         self._partial_since: float | None = None
         self._first_by = now + self._patience.first_s if is_caller else None
         self._pong_by: float | None = None
+        self._answer_by: float | None = None
         self._has_ponged = False
         self.why = ""
         """Why it is to be closed."""
@@ -55,6 +59,7 @@ class KeepAliver:
         self._heard_at = now
         self._partial_since = None
         self._first_by = None
+        self._answer_by = None
         if is_pong:
             self._has_ponged = True
             self._pong_by = None
@@ -70,6 +75,11 @@ class KeepAliver:
         """Something was sent: the next ping has time."""
         self._sent_at = now
 
+    def asked(self, now: float) -> None:
+        """A request was sent, that something has to come back to."""
+        if self._answer_by is None:
+            self._answer_by = now + self._patience.answer_s
+
     def due(self) -> float:
         """When to `check` next."""
         moments = [self._heard_at + self._patience.idle_s]
@@ -77,7 +87,8 @@ class KeepAliver:
             moments.append(self._sent_at + self._ping_s)
         if self._partial_since is not None:
             moments.append(self._partial_since + self._patience.message_s)
-        moments += [each for each in (self._first_by, self._pong_by) if each is not None]
+        deadlines = self._first_by, self._pong_by, self._answer_by
+        moments += [each for each in deadlines if each is not None]
         return min(moments)
 
     def check(self, now: float) -> Care:
@@ -97,6 +108,8 @@ class KeepAliver:
             return "pings are not answered any more"
         if self._first_by is not None and now >= self._first_by:
             return "nothing was said"
+        if self._answer_by is not None and now >= self._answer_by:
+            return "requests are not answered"
         partial = self._partial_since
         if partial is not None and now >= partial + self._patience.message_s:
             return "a message was not finished"

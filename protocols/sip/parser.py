@@ -11,6 +11,7 @@ import re
 from typing import Final
 
 from protocols.sip.errors import SipError
+from protocols.sip.flow import Hop, Outgoing
 from protocols.sip.grammar import is_token, parse_number, unfold
 from protocols.sip.headers import SINGLE, Headers, canonical
 from protocols.sip.limits import DEFAULT_LIMITS, Limits
@@ -148,3 +149,14 @@ def _body(head: Head) -> bytes:
     if size > len(head.body):
         raise SipError("the body is shorter than Content-Length says")
     return head.body[:size]
+
+
+def way_back(response: Outgoing) -> Hop:
+    """Where a response of ours goes when the connection of its request is gone: the address that
+    the request came from, at the port of sent-by (RFC 3261 section 18.2.2)."""
+    hop = response.hop
+    try:
+        port = parse(response.data, is_stream=True).via.port
+    except SipError:
+        port = None
+    return Hop(hop.transport, hop.host, port or hop.transport.default_port)

@@ -17,13 +17,14 @@ from functools import partial
 from typing import Any, Final, cast
 
 from protocols.sip.agent_driver import Endpoint
-from protocols.sip.allowlist import Allowlist
+from protocols.sip.allowlist import Allowlist, Noise
 from protocols.sip.errors import SipError
 from protocols.sip.flow import Hop, Outgoing, Transport
 from protocols.sip.framing import PING, PONG, KeepAlive, StreamFramer
 from protocols.sip.keepalive import Care, KeepAliver, Patience
 from protocols.sip.large_requests import LargeRequests, over_tcp
 from protocols.sip.limits import DEFAULT_LIMITS, Limits
+from protocols.sip.parser import way_back
 from protocols.sip.resolving import Target, is_address
 from protocols.sip.sharing import choose
 from protocols.sip.token_bucket import SourceBuckets
@@ -61,15 +62,6 @@ class TransportLimits:
     messages: Limits = DEFAULT_LIMITS
 
 
-@dataclass(slots=True)
-class Noise:
-    """What was not listened to."""
-
-    datagrams: int = 0
-    connections: int = 0
-    last_host: str = ""
-
-
 class _Datagrams(asyncio.DatagramProtocol):
     """The UDP socket."""
 
@@ -92,8 +84,8 @@ class _Stream(asyncio.Protocol):
         self.opener = opener
         """Who opened it; None when the peer did."""
         self.hop: Hop
-        self.asked: set[Hop] = set()
-        """Hops of requests that were sent here, to fail with it."""
+        self.asked: set[tuple[Endpoint, Hop]] = set()
+        """Who sent requests here, and their hops: to fail with it."""
         self._shared = shared
         self._kind = kind
         self._framer = StreamFramer(shared.limits.messages)
@@ -160,15 +152,18 @@ class _Stream(asyncio.Protocol):
         self._care.sent(self._shared.loop.time())
         return True
 
-    def ask(self, data: bytes, hop: Hop) -> bool:
-        """As `write`; what waits for an answer from `hop` fails with the connection. A datagram's
-        sender repeats by itself."""
+    def carry(self, endpoint: Endpoint, data: bytes, hop: Hop) -> bool:
+        """As `write`, for a message; what waits for an answer from `hop` fails with the connection.
+        A datagram's sender repeats by itself."""
         if not self.write(data):
             return False
-        if hop.transport.is_reliable:
-            if len(self.asked) >= _MAX_ASKED:
-                self.asked.clear()
-            self.asked.add(hop)
+        if data[:4] not in (b"SIP/", b"ACK "):
+            self._care.asked(self._shared.loop.time())
+            self._arm()
+            if hop.transport.is_reliable:
+                if len(self.asked) >= _MAX_ASKED:
+                    self.asked.clear()
+                self.asked.add((endpoint, hop))
         return True
 
     def abort(self) -> None:
@@ -342,23 +337,28 @@ class SipTransport:
         self._hosts[stream.hop.host] -= 1
         if not self._hosts[stream.hop.host]:
             del self._hosts[stream.hop.host]
-        for key in [each for each, one in self._by_key.items() if one is stream]:
+        for key in (keys := [each for each, one in self._by_key.items() if one is stream]):
             del self._by_key[key]
-            for hop in stream.asked:
-                key[0].failed(hop)
-            if key[0].on_disconnected is not None:
-                key[0].on_disconnected()
+        for endpoint, hop in stream.asked:
+            endpoint.failed(hop)
+        for endpoint, *_ in keys:
+            if endpoint.on_disconnected is not None:
+                endpoint.on_disconnected()
 
     # ------------------------------------------------------------------ what goes out
 
     def send(self, endpoint: Endpoint, out: Outgoing) -> None:
         """Send one message, or tell the endpoint that its hop failed, now or later."""
         hop = out.hop
-        stream = self._streams.get(hop.flow) if hop.flow is not None else None
-        if stream is not None:
-            if not stream.write(out.data):
+        if hop.flow is not None:
+            stream = self._streams.get(hop.flow)
+            if stream is not None and stream.carry(endpoint, out.data, hop):
+                return
+            if out.data[:4] == b"SIP/":
+                hop = way_back(out)
+            elif stream is not None:
                 endpoint.failed(hop)
-            return
+                return
         host = hop.host.strip("[]")
         if self.allowed.allows(endpoint, host):
             self._send_to(endpoint, out, host, hop.port or hop.transport.default_port)
@@ -409,7 +409,7 @@ class SipTransport:
 
     def _send_stream(self, key: _Key, out: Outgoing, data: bytes) -> None:
         stream = self._by_key.get(key)
-        if stream is not None and stream.ask(data, out.hop):
+        if stream is not None and stream.carry(key[0], data, out.hop):
             return
         pending = self._opening.get(key)
         if pending is None:
@@ -430,7 +430,7 @@ class SipTransport:
         finally:
             pending = self._opening.pop(key)
         for out, data in pending:
-            if stream is not None and stream.ask(data, out.hop):
+            if stream is not None and stream.carry(endpoint, data, out.hop):
                 continue
             if out.hop.transport is Transport.UDP:
                 self._large.refused(out.data, (host, port), self.loop.time())

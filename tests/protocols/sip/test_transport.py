@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from protocols.sip.events import EndCause, IncomingCall, Rejected, Replied
+from protocols.sip.events import EndCause, Ended, IncomingCall, Rejected, Replied
 from protocols.sip.fields import Body, NameAddr
 from protocols.sip.flow import Hop, Transport
 from protocols.sip.framing import PING, PONG
@@ -127,6 +127,75 @@ async def test_what_waits_fails_with_its_connection() -> None:
     async with server, place() as here:
         replied = await here.ask(Hop(Transport.TCP, HOST, server.sockets[0].getsockname()[1]))
         assert replied.cause is EndCause.TRANSPORT
+
+
+async def test_a_connection_that_answers_nothing_is_left_for_a_new_one() -> None:
+    """A firewall that forgot the connection: what was asked fails, and the next request opens
+    another instead of going the dead way."""
+    accepted: list[asyncio.StreamWriter] = []
+
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.append(writer)
+        while await reader.read(4_096):
+            continue
+        writer.close()
+
+    server = await asyncio.start_server(swallow, HOST, 0)
+    limits = TransportLimits(patience=Patience(answer_s=0.1))
+    async with server, place(limits=limits) as here:
+        hop = Hop(Transport.TCP, HOST, server.sockets[0].getsockname()[1])
+        for _ in range(2):
+            assert (await here.ask(hop)).cause is EndCause.TRANSPORT
+        assert len(accepted) == 2
+
+
+async def test_a_response_whose_connection_is_gone_goes_where_via_says() -> None:
+    """RFC 3261 section 18.2.2: a new connection, to the port of sent-by."""
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.put_nowait(await reader.read(4_096))
+        writer.close()
+
+    server = await asyncio.start_server(listen, HOST, 0)
+    async with server, place() as here:
+        port = server.sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection(HOST, here.port)
+        invite = options(via_port=port, more=";rport").replace(b"OPTIONS", b"INVITE")
+        writer.write(invite.replace(b"Max-", b"Contact: <sip:them@127.0.0.1>\r\nMax-"))
+        call = (await here.wait_for(IncomingCall)).call
+        writer.write_eof()
+        assert (await reader.read()).startswith(b"SIP/2.0 100")  # and then it is closed
+        writer.close()
+        call.reject(here.endpoint.now, 486)
+        here.endpoint.flush()
+        async with asyncio.timeout(5):
+            assert (await heard.get()).startswith(b"SIP/2.0 486")
+
+
+async def test_what_waits_on_a_connection_of_the_peer_fails_with_it() -> None:
+    """A request within a call that came by that connection: nobody waits 32 s for its answer."""
+    async with place() as here:
+        reader, writer = await asyncio.open_connection(HOST, here.port)
+        source = writer.get_extra_info("sockname")[1]
+        invite = options(via_port=source).replace(b"OPTIONS", b"INVITE")
+        contact = f"Contact: <sip:them@127.0.0.1:{source};transport=tcp>\r\nMax-".encode()
+        writer.write(invite.replace(b"Max-", contact))
+        call = (await here.wait_for(IncomingCall)).call
+        call.answer(here.endpoint.now, Body("application/sdp", b"v=0"))
+        here.endpoint.flush()
+        ok = b""
+        while b"SIP/2.0 200" not in ok:
+            ok = await read_some(reader)
+        to = ok.split(b"To: ")[-1].split(b"\r\n")[0]
+        ack = invite.replace(b"INVITE", b"ACK").replace(b"To: <sip:us@127.0.0.1>", b"To: " + to)
+        writer.write(ack.replace(b"z9hG4bKx", b"z9hG4bKack") + options(via_port=1))
+        assert b"CSeq: 1 OPTIONS" in await read_some(reader)  # it has read the ACK before
+        call.hang_up(here.endpoint.now)
+        here.endpoint.flush()
+        assert (await read_some(reader)).startswith(b"BYE ")
+        writer.close()
+        await here.wait_for(Ended)
 
 
 # ---------------------------------------------------------------------- strangers
