@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import signal
 import struct
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import date
@@ -16,12 +19,14 @@ import pytest
 
 from config.speech import SpeechSettings
 from gateway.store.records import ShopSpeech
+from gateway.voice import previews
 from gateway.voice.previews import Previews
 from gateway.voice.speech import SpeechDesk
 from protocols.audio import wav
 from tests.api.fixtures import ADMIN_KEY, OTHER_KEY, SAMPLE, Api, NoDatabase
 from tests.tts.hostile import MARKUP
 from tests.tts.servers import GoogleServer, OpenaiServer, answering
+from tts.pico import PicoEngine
 
 CALL = {"channel": "voice", "to": "(212) 555-0123", "text": "Your gown is ready. It is $149.50."}
 PREVIEW = "/v1/messages/preview"
@@ -32,17 +37,17 @@ def speaking(api: Api, folder: Path, **settings: Any) -> Previews:
     speech = SpeechSettings(**({"workers": 1, "timeout_s": 30.0} | settings))
     database: Any = NoDatabase()
     desk = SpeechDesk(speech, folder, api.context.metrics.spoke)
-    previews = Previews(desk, database, folder)
-    api.context.speaker = previews
-    return previews
+    speaker = Previews(desk, database, folder)
+    api.context.speaker = speaker
+    return speaker
 
 
 @pytest.fixture
 async def voiced(api: Api, tmp_path: Path) -> AsyncIterator[Api]:
     """The API with the default engine."""
-    previews = speaking(api, tmp_path / "speech")
+    speaker = speaking(api, tmp_path / "speech")
     yield api
-    await previews.close()
+    await speaker.close()
 
 
 async def heard(api: Api, body: dict[str, Any] = CALL, **options: Any) -> dict[str, Any]:
@@ -177,7 +182,7 @@ async def test_a_support_agreement_that_has_ended(voiced: Api) -> None:
 async def test_texts_stay_here_unless_the_shop_allows_otherwise(api: Api, tmp_path: Path) -> None:
     """Engines elsewhere see nothing of it, whatever happens to the one that is here."""
     async with OpenaiServer() as openai, GoogleServer() as google:
-        previews = speaking(
+        speaker = speaking(
             api,
             tmp_path / "speech",
             engines=("gtts", "openai", "pico"),
@@ -200,7 +205,7 @@ async def test_texts_stay_here_unless_the_shop_allows_otherwise(api: Api, tmp_pa
             openai.fault = answering(500)
             assert (await heard(api, CALL | {"text": "Another."}))["voice"]["engine"] == "pico"
         finally:
-            await previews.close()
+            await speaker.close()
     assert {voice["engine"] for voice in everything[1]["voices"]} == {"pico"}
 
 
@@ -233,20 +238,52 @@ async def test_a_process_that_does_not_speak_says_so(api: Api) -> None:
         assert (status, told["type"]) == (422, "/problems/not-available")
 
 
-async def test_the_loop_goes_on_while_speech_is_made(voiced: Api) -> None:
-    """Everything that takes time happens in threads and processes: ticks go on meanwhile."""
-    ticks = 0
+@pytest.mark.parametrize("step", ["_script_and_words", "_voicemail", "_wav"])
+async def test_a_step_that_takes_long_keeps_nobody_else_waiting(
+    voiced: Api, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Others are answered before words are found, or a file is made, for one who asked earlier."""
+    link = (await heard(voiced))["voice"]["listen"]
+    begun, others_are_answered = threading.Event(), threading.Event()
+    outcome = []
+    plain = getattr(previews, step)
 
-    async def tick() -> None:
-        nonlocal ticks
-        while True:
-            ticks += 1
-            await asyncio.sleep(0.001)
+    def slow(*given: object) -> object:
+        begun.set()
+        outcome.append(others_are_answered.wait(20))
+        return plain(*given)
 
-    task = asyncio.create_task(tick())
-    await heard(voiced)
-    task.cancel()
-    assert ticks > 20
+    monkeypatch.setattr(previews, step, slow)
+    if step == "_wav":
+        asking = asyncio.create_task(voiced.call("GET", link, key=None))
+    else:
+        asking = asyncio.create_task(voiced.call("POST", PREVIEW, CALL | {"text": "Another."}))
+    assert await asyncio.to_thread(begun.wait, 20)
+    assert (await voiced.call("GET", "/v1/voices"))[0] == 200
+    others_are_answered.set()
+    assert (await asking)[0] == 200
+    assert outcome == [True]
+
+
+async def test_an_engine_that_takes_long_keeps_nobody_else_waiting(voiced: Api) -> None:
+    """While a worker process stands still, earlier previews are listened to and others answered."""
+    link = (await heard(voiced))["voice"]["listen"]
+    speaker = voiced.context.speaker
+    assert isinstance(speaker, Previews)
+    (engine,) = (await speaker._desk.open()).built.engines
+    assert isinstance(engine, PicoEngine)
+    (pid,) = engine._pool.pids
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        asking = asyncio.create_task(heard(voiced, CALL | {"text": "Another."}))
+        while not speaker._flights:  # noqa: ASYNC110 - nobody is told when a rendering begins
+            await asyncio.sleep(0)
+        assert (await voiced.call("GET", link, key=None))[0] == 200
+        assert (await voiced.call("GET", "/v1/voices"))[0] == 200
+        assert not asking.done()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert (await asking)["voice"]["engine"] == "pico"
 
 
 async def test_the_description_tells_of_links(voiced: Api) -> None:
