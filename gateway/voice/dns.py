@@ -77,14 +77,27 @@ class Resolver:
     async def locate(
         self, host: str, port: int, transports: Sequence[Transport]
     ) -> tuple[Target, ...]:
-        """Where a host or domain is served, best first. Raises DnsError."""
+        """Where a host or domain is served, best first. Raises DnsError.
+
+        A server whose address DNS does not tell is left out, unless it is the only one.
+        """
         steps = locate(host, port, transports, self._below, families=self._families)
+        missed: DnsError | None = None
         try:
             question = next(steps)
             for _ in range(MAX_QUESTIONS):
-                question = steps.send(await self._ask(question))
+                records: tuple[Record, ...] = ()
+                try:
+                    records = await self._ask(question)
+                except DnsError as error:
+                    if question.type not in _FAMILIES:
+                        raise
+                    missed = error
+                question = steps.send(records)
         except StopIteration as end:
             found: tuple[Target, ...] = end.value
+            if missed is not None and not found:
+                raise missed from None
             return found
         raise DnsError(f"DNS says too much about {host}")
 

@@ -79,3 +79,20 @@ async def test_without_dns_old_answers_are_used(monkeypatch: pytest.MonkeyPatch)
         assert server.asked["A", "example.com"] >= 2
         with pytest.raises(DnsError, match="other.example.com"):
             await found.locate("other.example.com", 5060, UDP)
+
+
+async def test_a_server_whose_address_dns_cannot_tell_does_not_hide_the_others() -> None:
+    """One bad name in a carrier's records takes one server away, not the trunk."""
+    async with name_server() as server, resolver(server) as found:
+        server.records = {
+            ("SRV", "_sip._udp.example.com"): [
+                (1, 0, 5070, "no host.example.com"),
+                (2, 0, 5070, "b.example.com"),
+            ],
+            ("A", "b.example.com"): ["192.0.2.2"],
+        }
+        (target,) = await found.locate("example.com", 0, UDP)
+        assert target.name == "b.example.com"
+        server.records["SRV", "_sip._udp.example.net"] = [(1, 0, 5070, "no host.example.com")]
+        with pytest.raises(DnsError, match="no host"):
+            await found.locate("example.net", 0, UDP)
