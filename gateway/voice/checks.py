@@ -7,6 +7,7 @@ import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from ipaddress import ip_network
 from typing import Final
 
 from config.breach import Breach
@@ -41,7 +42,16 @@ async def trunk_hints(settings: Settings) -> list[str]:
     """
     if not settings.trunks:
         return []
-    return [*_ports(settings), *await _names(settings)]
+    return [*_ports(settings), *_open_doors(settings), *await _names(settings)]
+
+
+def _open_doors(settings: Settings) -> Iterator[str]:
+    """Networks that hold everybody: no scan of the world goes unanswered then."""
+    for trunk in settings.trunks:
+        for key in ("networks", "media_networks"):
+            for network in map(ip_network, getattr(trunk, key)):
+                if network.prefixlen == 0:
+                    yield f"trunk {trunk.name}: {network} in {key} lets everybody in"
 
 
 def _ports(settings: Settings) -> Iterator[str]:

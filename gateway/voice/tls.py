@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
 from pathlib import Path
 
 from config.settings import TrunkSettings, VoiceSettings
+
+log = logging.getLogger(__name__)
 
 
 class TlsFault(OSError):
@@ -19,7 +22,8 @@ class TlsFault(OSError):
 
 class TrunkTls:
     """The TLS of one trunk's connections to its servers. Files are read again for the next
-    connection after they changed."""
+    connection after they changed; while they do not serve, as when half of them is replaced, what
+    was read last stays in use."""
 
     def __init__(self, settings: TrunkSettings) -> None:
         self._settings = settings
@@ -32,8 +36,12 @@ class TrunkTls:
         files = (settings.tls_ca, settings.tls_cert, settings.tls_key)
         stamps = tuple(_stamp(file) for file in files if file is not None)
         if self._context is None or stamps != self._stamps:
-            self._context = client_context(settings)
-            self._stamps = stamps
+            try:
+                self._context, self._stamps = client_context(settings), stamps
+            except TlsFault as fault:
+                if self._context is None:
+                    raise
+                log.error("trunk %s goes on with its old certificates: %s", settings.name, fault)
         return self._context
 
 
@@ -69,6 +77,9 @@ def server_context(settings: VoiceSettings) -> ssl.SSLContext:
 
 
 def _load(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
+    for name, file in (("tls_cert", cert), ("tls_key", key)):
+        if file is not None and not os.access(file, os.R_OK):
+            raise TlsFault(name, f"{name} {file} cannot be read")
     try:
         # A password, so that a locked key is an error and never asks at a terminal.
         context.load_cert_chain(str(cert), None if key is None else str(key), password="")

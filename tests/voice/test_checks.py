@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.voice.checks import trunk_breaches, trunk_hints
+from gateway.voice.tls import TrunkTls
 from tests.channels.certificates import Authority
 from tests.fakes.dns import name_server
 from tests.voice.trunks import HOST, on_any_port, settings
@@ -75,3 +76,42 @@ async def test_a_name_that_dns_does_not_know_is_a_hint() -> None:
         (hint,) = await trunk_hints(settings(0, host="sip.example.com", voice=voice))
         assert hint.startswith("trunk lab: ")
         assert "sip.example.com" in hint
+
+
+async def test_networks_of_everybody_are_a_hint() -> None:
+    """Strangers get no answer only as long as there are any."""
+    (hint,) = await trunk_hints(settings(5060, networks=("0.0.0.0/0", "192.0.2.0/24")))
+    assert hint == "trunk lab: 0.0.0.0/0 in networks lets everybody in"
+
+
+@pytest.mark.parametrize("key", ["tls_cert", "tls_key"])
+def test_a_file_that_is_missing_is_named_by_its_own_key(key: str, tmp_path: Path) -> None:
+    """The line of the one that has to be mended."""
+    cert, private = Authority(tmp_path, "authority").sign("gateway.example.com")
+    files: dict[str, Any] = {"tls_cert": cert, "tls_key": private, key: tmp_path / "none.pem"}
+    (breach,) = trunk_breaches(settings(5061, transport="tls", **files))
+    assert breach.path == ("trunks", 0, key)
+    voice = on_any_port(tls_listen=f"{HOST}:0", **files)
+    (breach,) = trunk_breaches(settings(5060, voice=voice))
+    assert breach.path == ("voice", key)
+
+
+def test_half_replaced_certificates_do_not_take_a_trunk_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The old ones are shown until the new ones serve."""
+    authority = Authority(tmp_path, "authority")
+    cert, key = authority.sign("gateway.example.com")
+    (trunk,) = settings(
+        5061, transport="tls", tls_ca=authority.file, tls_cert=cert, tls_key=key
+    ).trunks
+    tls = TrunkTls(trunk)
+    before = tls.context()
+    whole = cert.read_bytes()
+    cert.write_bytes(whole[:40])
+    assert tls.context() is before
+    assert "old certificates" in caplog.text
+    cert.write_bytes(whole)
+    after = tls.context()
+    assert after is not before
+    assert tls.context() is after
