@@ -393,7 +393,11 @@ class Trunk:
         sip.context = call
         self.calls.add(call)
         self._counts["in"] += 1
-        self._on_incoming(call)
+        try:
+            self._on_incoming(call)
+        except Exception:
+            call.hang_up()  # nobody has it: it would ring until the caller gave up
+            raise
 
     def _called(self, event: sip_events.IncomingCall) -> str:
         """Whom the caller wants: of a call to our registered contact To says it."""

@@ -82,11 +82,13 @@ class TrunkSet:
 
     async def stop(self, deadline: float) -> None:
         """End calls and registrations in order, until `deadline` (loop time); close everything."""
-        await asyncio.gather(*(trunk.stop(deadline) for trunk in self))
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._exits.aclose()
+        try:
+            await asyncio.gather(*(trunk.stop(deadline) for trunk in self))
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._exits.aclose()
 
     async def _open(self) -> None:
         voice = self._settings.voice

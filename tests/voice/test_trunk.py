@@ -123,6 +123,21 @@ async def test_without_anybody_to_take_them_calls_are_refused() -> None:
         assert (await next_of(only(here).call(PHONE), CallEnd)).code == 480
 
 
+async def test_a_call_that_nobody_can_take_is_refused_and_does_not_stay() -> None:
+    """Whatever goes wrong with whoever was to take it."""
+
+    def fails(_call: TrunkCall) -> None:
+        raise RuntimeError("no")
+
+    async with (
+        running(settings(1, **QUIET), on_incoming=fails) as there,
+        running(settings(there.port, **QUIET)) as here,
+    ):
+        end = await next_of(only(here).call(PHONE), CallEnd)
+        assert end.code == 480
+        assert only(there).calls == set()
+
+
 async def test_a_caller_is_sent_to_another_number() -> None:
     """302, which the core never follows by itself."""
     async with (
