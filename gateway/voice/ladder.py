@@ -122,7 +122,7 @@ def _title(is_sent: bool, data: bytes) -> str:
         masked(found.group(1).decode("utf-8", "replace")) if found is not None else "?"
         for found in (caller, called)
     ]
-    return f"{'out' if is_sent else 'in'}: {words[0]} calls {words[1]}"
+    return f"{'out' if is_sent else 'in'}: {words[0]} calls {words[1]}"[:CHARS_MAX]
 
 
 def _label(data: bytes, method: bytes) -> str:

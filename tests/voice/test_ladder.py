@@ -119,3 +119,10 @@ def test_nothing_that_a_peer_sends_raises_or_prints_controls(data: bytes, is_sen
 def test_phone_numbers_in_words_of_a_peer_are_masked(text: str, shown: str) -> None:
     """They go to logs and to the store."""
     assert masked(text) == shown
+
+
+def test_a_name_without_end_is_cut() -> None:
+    """Operators are told in lines that a notice of the database holds."""
+    ladders = Ladders(5)
+    ladders.note(False, INVITE.replace(b"+12125550100", b"x" * 60_000), HOP, 100.0)
+    assert max(map(len, ladders.lines(1))) <= 2 * CHARS_MAX
