@@ -13,6 +13,7 @@ from config.trunks import TrunkSettings, VoiceSettings, is_network
 _PORTS_A_CALL = 2
 _SESSION_MIN_S = 90
 """RFC 4028 section 4: the least that a session may live without a refresh."""
+_HOST_KEYS = ("host", "proxy", "registrar", "domain", "tls_server_name")
 _TLS_KEYS = ("tls_ca", "tls_cert", "tls_key", "tls_server_name")
 
 
@@ -68,6 +69,10 @@ def voice_is_possible(settings: Settings) -> Iterator[Breach]:
 def _faults(trunk: TrunkSettings) -> Iterator[tuple[str, str, str]]:
     if not trunk.host:
         yield "host", "missing", "the carrier's server or domain, or a PBX"
+    for key in _HOST_KEYS:
+        if ":" in getattr(trunk, key) and not is_network(getattr(trunk, key)):
+            hint = "a name or an address alone: scheme and port have keys of their own"
+            yield key, f'"{getattr(trunk, key)}" is no host', hint
     for key in ("networks", "media_networks"):
         for text in getattr(trunk, key):
             if not is_network(text):

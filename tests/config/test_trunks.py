@@ -52,6 +52,7 @@ def test_a_trunk_elsewhere_needs_an_address_that_it_can_reach(reader: Reader) ->
         ('from_user = "account"', "user", "missing"),
         ('caller_number = "2125550100"', "caller_number", "a phone number"),
         ('transport = "sctp"', "transport", "one of"),
+        ('proxy = "sip:proxy"', "proxy", "no host"),
         ("session_expires_s = 60", "session_expires_s", "90"),
     ],
 )
@@ -61,6 +62,16 @@ def test_what_cannot_work_is_refused(
     fault = reader.fault(f"{LISTEN}{PUBLIC}{more}\n")
     assert fault.where == f"trunks[0].{where}"
     assert problem in fault.problem
+
+
+def test_a_host_has_no_port_in_it(reader: Reader) -> None:
+    """DNS would only say that it knows no such name."""
+    text = LISTEN + PUBLIC.replace("sip.example.com", "192.0.2.1:5060")
+    fault = reader.fault(text)
+    assert (fault.where, fault.problem) == ("trunks[0].host", '"192.0.2.1:5060" is no host')
+    assert "port" in fault.hint
+    ipv6 = PUBLIC.replace("sip.example.com", "2001:db8::1")
+    assert reader.read('[voice]\nlisten = "[2001:db8::2]:5060"\n' + ipv6)
 
 
 def test_keys_of_encrypted_sound_may_go_over_tls(reader: Reader) -> None:
