@@ -7,7 +7,9 @@ node of an installation at a time.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC
 from enum import IntEnum
 from typing import Any, TypeVar
 
@@ -16,6 +18,7 @@ import asyncpg
 from gateway.dispatch.outcomes import columns
 from gateway.ids import IdSource, lowest_at, wall_ms
 from gateway.model import Channel, EventKind, State, is_settled
+from gateway.policy.gate import WORDS
 from gateway.store.database import HotConnection
 from gateway.store.queries import load
 
@@ -30,6 +33,7 @@ USUALLY_SENT_MS = 60_000
 look is enough.
 """
 
+_PASSED = "its validity passed while it"
 _NO_RECEIPT = "no-receipt"
 _AWAITING = (State.SUBMITTED, State.IN_DOUBT)
 _FRONT = (-1, 0)
@@ -86,8 +90,9 @@ class Sweeps:
         async def expire(connection: asyncpg.Connection) -> None:
             await connection.execute(SQL["lock_route"], route)
             ranks, ids = columns([(row["rank"], row["id"]) for row in late])
-            expired = await connection.fetch(SQL["expire_queued"], route, ranks, ids, now_ms)
-            await self._note_expired(connection, late, expired, now_ms)
+            why = _why_waiting(await connection.fetch(SQL["route_binds"], route))
+            expired = await connection.fetch(SQL["expire_queued"], route, ranks, ids, now_ms, why)
+            await self._note_expired(connection, [(row, why) for row in late], expired, now_ms)
 
         await once(self._connection, Once.EXPIRE, expire)
 
@@ -102,7 +107,8 @@ class Sweeps:
         async def expire(connection: asyncpg.Connection) -> None:
             ids = [row["id"] for row in late]
             expired = await connection.fetch(SQL["expire_held"], ids, now_ms)
-            await self._note_expired(connection, late, expired, now_ms)
+            told = [(row, _why_held(row["reason"])) for row in late]
+            await self._note_expired(connection, told, expired, now_ms)
 
         if late:
             await once(self._connection, Once.EXPIRE, expire)
@@ -111,19 +117,19 @@ class Sweeps:
     async def _note_expired(
         self,
         connection: asyncpg.Connection,
-        rows: Sequence[asyncpg.Record],
+        late: Sequence[tuple[asyncpg.Record, str]],
         expired: Sequence[asyncpg.Record],
         now_ms: int,
     ) -> None:
+        """Give those of `late` that expired an event; each comes with the reason."""
         ids = {row["id"] for row in expired}
-        await add_events(
-            connection,
-            [
-                (row["id"], self._ids.next(), row["shop"], EventKind.EXPIRED, None, now_ms, None)
-                for row in rows
-                if row["id"] in ids
-            ],
-        )
+        events: list[tuple[Any, ...]] = []
+        for row, why in late:
+            if row["id"] in ids:
+                told = json.dumps({"reason": why})
+                key = (row["id"], self._ids.next(), row["shop"])
+                events.append((*key, EventKind.EXPIRED, None, now_ms, told))
+        await add_events(connection, events)
 
     async def note_missing_receipts(self) -> bool:
         """Give segments whose receipt is overdue an event; whether more follow.
@@ -195,6 +201,24 @@ class Sweeps:
             tag = await connection.execute(SQL[name], before, most)
             is_full |= int(tag.split()[-1]) == most
         return is_full
+
+
+def _why_waiting(binds: Sequence[asyncpg.Record]) -> str:
+    """Why messages waited longer than they may: their links as they are now. What exactly a carrier
+    said is for the operator alone, and stands with the link.
+    """
+    if any(bind["state"] == "up" for bind in binds):
+        return f"{_PASSED} waited for its turn"
+    states = {
+        f"link {bind['name']} {bind['state']} since"
+        f" {bind['since'].astimezone(UTC):%Y-%m-%d %H:%M} UTC": None
+        for bind in binds
+    }
+    return f"{_PASSED} waited: {', '.join(states) or 'no link of its route told what it does'}"
+
+
+def _why_held(reason: str) -> str:
+    return f"{_PASSED} was held: {WORDS.get(reason, reason)}"
 
 
 async def add_events(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -174,6 +174,46 @@ async def test_what_waits_past_its_validity_expires(database: ConnectParameters)
         assert ids[0][0] == ids[0][1], "every event has an id of its own"
 
 
+@pytest.mark.parametrize(
+    ("states", "why"),
+    [
+        ((), "no link of its route told what it does"),
+        (("down",), "link acme down since 2030-01-02 03:04 UTC"),
+        (("stopped", "stopped"), "link acme stopped since 2030-01-02 03:04 UTC"),
+        (("down", "up"), None),
+    ],
+)
+async def test_what_expires_tells_what_it_waited_for(
+    database: ConnectParameters, states: tuple[str, ...], why: str | None
+) -> None:
+    """In its reason and its timeline: the links that were not there, or the turn that never came;
+    and for what is held why it was.
+    """
+    held = a_shop(2, is_held=True)
+    async with stage(database, shops=(a_shop(1), held), has_link=False) as node:
+        await node.rows("INSERT INTO bind VALUES (1, 0, 2, 1, now() + interval '1 minute')")
+        for bind, state in enumerate(states):
+            await node.rows(
+                "INSERT INTO link_state (link, bind, node, state, since)"
+                " VALUES (1, $1, 1, $2, '2030-01-02 03:04Z')",
+                bind,
+                state,
+            )
+        waited, kept = await node.accept(), await node.accept(shop=held)
+        await node.rows("UPDATE message SET expires_ms = 1")
+        for _ in range(3):
+            await node.turn()
+        told = dict(
+            await node.rows("SELECT message, detail ->> 'reason' FROM event WHERE kind = $1",
+                            EventKind.EXPIRED)
+        )  # fmt: skip
+        passed = "its validity passed while it"
+        wanted = f"{passed} waited: {why}" if why else f"{passed} waited for its turn"
+        assert told[waited] == wanted
+        assert told[kept] == f"{passed} was held: the shop's messages are held by the operator"
+        assert dict(await node.rows("SELECT id, error FROM status"))[waited] == wanted
+
+
 async def test_the_first_segment_without_an_answer_expires(database: ConnectParameters) -> None:
     """What was answered keeps its row; a message that is answered whole does not expire."""
     async with stage(database) as node:

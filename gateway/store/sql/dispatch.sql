@@ -249,14 +249,22 @@ FROM (SELECT rank, id, shop FROM queue
       WHERE route = $1 AND (rank, id) > ($2, $3) ORDER BY rank, id LIMIT $4) q,
      LATERAL (SELECT expires_ms FROM message m WHERE m.id = q.id LIMIT 1) m
 
+-- name: route_binds
+-- What the binds that could carry a route's messages do, as living processes last said.
+SELECT l.name, s.state, s.since
+FROM route_link a JOIN link l ON l.id = a.link JOIN link_state s ON s.link = a.link
+WHERE a.route = $1 AND s.updated > now() - interval '30 seconds'
+ORDER BY a.standby, l.name, s.bind
+
 -- name: walk_hold
-SELECT h.id, h.shop, h.route, m.expires_ms
-FROM (SELECT id, shop, route FROM hold WHERE id > $1 ORDER BY id LIMIT $2) h,
+SELECT h.id, h.shop, h.reason, m.expires_ms
+FROM (SELECT id, shop, reason FROM hold WHERE id > $1 ORDER BY id LIMIT $2) h,
      LATERAL (SELECT expires_ms FROM message m WHERE m.id = h.id LIMIT 1) m
 
 -- name: expire_queued
 -- Messages of a route's queue whose validity has passed, by rank and id; returns those that expired
--- by it. The first segment without an answer speaks for the rest. Under the route's lock.
+-- by it. $5 says why they waited. The first segment without an answer speaks for the rest. Under the
+-- route's lock.
 WITH k AS (
   DELETE FROM queue WHERE ctid = ANY (ARRAY(
     SELECT x.ctid FROM unnest($2::int8[], $3::int8[]) u(rank, id),
@@ -265,7 +273,7 @@ WITH k AS (
   RETURNING id, tries
 )
 INSERT INTO status (id, segment, state, tries, done_ms, error)
-SELECT k.id, open.segment, 8, k.tries, $4, 'its validity passed while it waited'
+SELECT k.id, open.segment, 8, k.tries, $4, $5
 FROM k, LATERAL (SELECT segments FROM message m WHERE m.id = k.id LIMIT 1) m,
      LATERAL (SELECT min(n) AS segment FROM generate_series(0, m.segments - 1) n
               WHERE (SELECT 1 FROM status s WHERE s.id = k.id AND s.segment = n) IS NULL) open
