@@ -144,7 +144,10 @@ class Outgoing:
     # ------------------------------------------------------------------ a turn
 
     def turn(self, tick: int) -> bytes | None:
-        """The packet of this tick, if there is one."""
+        """The packet of this tick, if there is one. None while the last one still sounds: packets
+        became shorter since."""
+        if tick < self._expected_tick:
+            return None
         timestamp = self._base + tick * TICK_SAMPLES & 0xFFFFFFFF
         if self._relayed_at >= 0:
             if not self.is_busy and tick - self._relayed_at < 3 * self._period:

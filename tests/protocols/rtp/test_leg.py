@@ -120,6 +120,20 @@ def test_a_stall_costs_no_audio() -> None:
     assert packets[2].is_marked
 
 
+def test_shorter_packets_wait_for_the_last_long_one() -> None:
+    """When the peer wishes for shorter packets in the middle of a long one, no sound lies over
+    another, and none of the clip is missing."""
+    bench = Bench(ptime_ms=60)
+    bench.leg.play(Clip(AUDIO))
+    bench.run(1, ticks=3)
+    bench.leg.update(PARAMETERS, bench.now)
+    bench.run(10)
+    packets = bench.packets
+    assert b"".join(each.payload for each in packets) == AUDIO[: 480 + 160 * 7]
+    for one, two in zip(packets, packets[1:], strict=False):
+        assert (two.timestamp - one.timestamp) & 0xFFFFFFFF >= len(one.payload)
+
+
 def test_on_hold_nothing_leaves() -> None:
     """And a clip waits until the peer takes it."""
     bench = Bench(direction=Direction.RECVONLY)
