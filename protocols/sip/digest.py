@@ -18,6 +18,8 @@ STRENGTH: Final = {"SHA-512-256": 3, "SHA-256": 2, "MD5": 1}
 
 _HASHES: Final = {"SHA-512-256": "sha512_256", "SHA-256": "sha256", "MD5": "md5"}
 _MAX_TRIES: Final = 4
+_MAX_REALMS: Final = 8
+"""Of one client; each adds a header to every request."""
 _QUOTED: Final = frozenset({"username", "realm", "nonce", "uri", "response", "cnonce", "opaque"})
 
 
@@ -49,10 +51,10 @@ class Challenge:
     def parse(cls, value: str, *, is_proxy: bool) -> Challenge | None:
         """None for a scheme, algorithm or quality of protection that we do not know. Raises
         SipError."""
-        scheme, _, rest = value.strip().partition(" ")
+        scheme, *rest = value.split(None, 1) or [""]
         if scheme.lower() != "digest":
             return None
-        params = parse_auth_params(rest)
+        params = parse_auth_params("".join(rest))
         algorithm = params.get("algorithm", "MD5").upper()
         if base_algorithm(algorithm) not in STRENGTH:
             return None
@@ -145,11 +147,20 @@ class DigestClient:
                 (is_proxy, realm) in tries.answered and not challenge.is_stale
             ):
                 return False
-            self._answers[is_proxy, realm] = _Answer(challenge)
+            self._remember(is_proxy, challenge)
             tries.answered.add((is_proxy, realm))
             tries.nonces.add(challenge.nonce)
             useful = True
         return useful
+
+    def _remember(self, is_proxy: bool, challenge: Challenge) -> None:
+        """The newest last. The count of a nonce goes on for as long as the nonce is the same."""
+        known = self._answers.pop((is_proxy, challenge.realm), None)
+        answer = self._answers[is_proxy, challenge.realm] = _Answer(challenge)
+        if known is not None and known.challenge.nonce == challenge.nonce:
+            answer.uses = known.uses
+        if len(self._answers) > _MAX_REALMS:
+            del self._answers[next(iter(self._answers))]
 
     def headers(self, method: str, uri: str, body: bytes = b"") -> list[tuple[str, str]]:
         """The Authorization and Proxy-Authorization headers of a request."""

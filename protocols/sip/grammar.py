@@ -18,7 +18,8 @@ CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udc7f\udd00-\udfff]
 
 _LIST_ITEM: Final = re.compile(rf'(?:[^",<]|{QUOTED}|<[^>]*+>)*+')
 _PARAM: Final = re.compile(rf"\s*+;\s*+({_TOKEN})(?:\s*+=\s*+({QUOTED}|[^\s;,\"<>]++))?+\s*+")
-_AUTH_PARAM: Final = re.compile(rf"\s*+({_TOKEN})\s*+=\s*+({QUOTED}|[^\s,\"]++)\s*+")
+_AUTH_PARAM: Final = re.compile(rf"\s*+({_TOKEN})\s*+=\s*+({QUOTED}|[^\s,\"]*+)\s*+")
+_COMMAS: Final = re.compile(r"[\s,]*+")
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 # Begins at the first of a run of blanks only: begun at each, it would cost the square of the run.
 _FOLD: Final = re.compile(rb"(?<![ \t])[ \t]*+(?:\r\n[ \t]++)++")
@@ -66,17 +67,12 @@ def split_list(value: str) -> list[str]:
 
 
 def split_tokens(values: Iterable[str]) -> list[str]:
-    """The tokens of headers such as Allow and Supported; empty headers count for nothing. Raises
-    SipError for what is no token."""
-    tokens: list[str] = []
-    for value in values:
-        if not value.strip():
-            continue
-        for item in value.split(","):
-            token = item.strip()
-            if not is_token(token):
-                raise SipError("a list of tokens holds something else")
-            tokens.append(token)
+    """The tokens of headers such as Allow and Supported; empty headers and elements count for
+    nothing. Raises SipError for what is no token."""
+    found = [item.strip() for value in values for item in value.split(",")]
+    tokens = [token for token in found if token]
+    if not all(map(is_token, tokens)):
+        raise SipError("a list of tokens holds something else")
     return tokens
 
 
@@ -98,23 +94,27 @@ def parse_params(text: str, start: int = 0) -> Params:
 
 
 def parse_auth_params(text: str) -> dict[str, str]:
-    """`name=value, …` of a challenge or of credentials (RFC 3261 section 25.1, auth-param)."""
+    """`name=value, …` of a challenge or of credentials (RFC 3261 section 25.1, auth-param); empty
+    elements count for nothing. Raises SipError for anything else, and for a name twice."""
     params: dict[str, str] = {}
-    start = 0
-    while True:
+    start = _skip_commas(text, 0)
+    while start < len(text):
         found = _AUTH_PARAM.match(text, start)
-        if found is None:
+        if found is None or found.end() < len(text) and text[found.end()] != ",":
             raise SipError("malformed authentication parameters")
         name = found.group(1).lower()
         if name in params:
             raise SipError(f"authentication parameter {name} is there twice")
         params[name] = unquote(found.group(2))
-        start = found.end()
-        if start == len(text):
-            return params
-        if text[start] != ",":
-            raise SipError("malformed authentication parameters")
-        start += 1
+        start = _skip_commas(text, found.end())
+    if not params:
+        raise SipError("no authentication parameters")
+    return params
+
+
+def _skip_commas(text: str, start: int) -> int:
+    found = _COMMAS.match(text, start)
+    return found.end() if found is not None else start
 
 
 def unquote(text: str) -> str:

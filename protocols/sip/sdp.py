@@ -93,7 +93,7 @@ def parse(data: bytes) -> Description:
                     raise SdpError(f"more than {MAX_MEDIA} media")
                 sections.append(_Section(value))
             case "a":
-                attribute, colon, rest = value.partition(":")
+                attribute, colon, rest = value.rstrip(" \t").partition(":")
                 sections[-1].attributes.append(Attribute(attribute, rest if colon else None))
             case "c":
                 sections[-1].address = sections[-1].address or _connection(value)

@@ -148,9 +148,18 @@ def _remote(description: Description, media: Media, policy: AudioPolicy) -> Addr
     host = media.address or description.address
     if host is None:
         raise SdpError("the description says nowhere where media goes")
-    if host in ("0.0.0.0", "::"):  # noqa: S104
+    if _is_nowhere(host):
         return None
     return _checked(host, policy), media.port
+
+
+def _is_nowhere(host: str) -> bool:
+    """Whether media is to go nowhere: the unspecified address (RFC 3264 section 8.4), or a name
+    that cannot exist, as peers with IPv6 write it."""
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return f".{host.lower()}".endswith(".invalid")
 
 
 def _checked(host: str, policy: AudioPolicy) -> str:

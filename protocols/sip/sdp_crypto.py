@@ -16,7 +16,9 @@ SUITES: Final = (AES_CM_128_HMAC_SHA1_80, AES_CM_128_HMAC_SHA1_32)
 MIN_LIFETIME: Final = 1 << 20
 """Packets; at fifty a second more than five hours. We never change keys within a call."""
 
-_LINE: Final = re.compile(r"(\d{1,9}) ([A-Za-z0-9_]{1,64}) (\S{1,512})((?: \S{1,128}){0,8})", re.A)
+_LINE: Final = re.compile(
+    r"(\d{1,9})[ \t]++([A-Za-z0-9_]{1,64})[ \t]++(\S{1,512})((?:[ \t]++\S{1,128}){0,8})", re.A
+)
 _LIFETIME: Final = re.compile(r"2\^\d{1,2}|\d{1,15}", re.A)
 _HARMLESS: Final = ("WSH=",)
 """Session parameters that ask nothing of the other side."""

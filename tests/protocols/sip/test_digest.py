@@ -99,7 +99,9 @@ def test_the_strongest_challenge_that_we_know_is_answered(
     assert name == "Authorization" and f'nonce="{nonce}"' in value
 
 
-@pytest.mark.parametrize("values", [(), (ODD,), ("Basic realm=r",), ("Digest nonce=1",)])
+@pytest.mark.parametrize(
+    "values", [(), (ODD,), ("Basic realm=r",), ("Digest nonce=1",), ("",), ("Digest",)]
+)
 def test_a_refusal_without_a_challenge_of_ours_is_final(values: tuple[str, ...]) -> None:
     assert not client().learn(refusal(*values), DigestTries())
 
@@ -119,6 +121,46 @@ def test_nonce_counts_rise_and_client_nonces_differ() -> None:
     assert "nc=00000001" in first and "nc=00000002" in second
     assert first.split("cnonce=")[1] != second.split("cnonce=")[1]
     assert 'opaque="o"' in first and "qop=auth," in first
+
+
+def test_the_count_of_a_nonce_that_comes_again_goes_on() -> None:
+    """A server may say one nonce to several requests; a count that it saw is a replay to it (RFC
+    7616 section 3.4)."""
+    ours = client()
+    ours.learn(refusal(SHA), DigestTries())
+    ours.headers("INVITE", "sip:x@y")
+    assert ours.learn(refusal(SHA), DigestTries())
+    assert "nc=00000002" in ours.headers("INVITE", "sip:x@y")[0][1]
+    ours.learn(refusal(SHA.replace('"sha"', '"other"')), DigestTries())
+    assert "nc=00000001" in ours.headers("INVITE", "sip:x@y")[0][1]
+
+
+def test_a_server_of_ever_new_realms_does_not_make_requests_grow() -> None:
+    """The realms of late are answered, the others are forgotten."""
+    ours = client()
+    for number in range(50):
+        assert ours.learn(refusal(MD5.replace('"r"', f'"realm {number}"')), DigestTries())
+    ours.learn(refusal(MD5.replace('"r"', '"realm 45"')), DigestTries())
+    values = [value for _, value in ours.headers("REGISTER", "sip:x@y")]
+    assert 0 < len(values) <= 8
+    assert 'realm="realm 49"' in values[-2] and 'realm="realm 45"' in values[-1]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        'Digest realm="r", nonce="n", qop="auth,auth-int",',
+        'Digest\trealm="r", nonce="n", qop="auth"',
+        'DIGEST  Realm = "r" ,, NONCE="n",QOP=auth , Algorithm="MD5"',
+        'Digest realm="r", nonce="n", qop="auth, ,auth-int"',
+        'Digest realm="r", nonce="n", opaque=, qop=auth',
+    ],
+)
+def test_challenges_are_read_as_servers_write_them(value: str) -> None:
+    """Lists may have empty elements (RFC 7616 by RFC 9110 section 5.6.1)."""
+    parsed = Challenge.parse(value, is_proxy=False)
+    assert parsed is not None
+    assert (parsed.realm, parsed.nonce, parsed.qop) == ("r", "n", "auth")
 
 
 def test_a_realm_that_is_not_ours_is_not_answered() -> None:

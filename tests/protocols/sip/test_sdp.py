@@ -222,6 +222,15 @@ def test_refuses_malformed_keys(value: str) -> None:
         parse_crypto(value)
 
 
+@pytest.mark.parametrize("blank", ["  ", "\t", " \t "])
+def test_parts_of_a_key_line_may_stand_apart(blank: str) -> None:
+    """RFC 4568 section 9.1: one blank or more, and tabs are blanks."""
+    line = f"1 AES_CM_128_HMAC_SHA1_80 {INLINE}|2^31 WSH=64".replace(" ", blank)
+    found = parse_crypto(line)
+    assert found is not None and (found.tag, found.key) == (1, KEY)
+    assert parse_crypto(f"{line}{blank}KDR=1") is None
+
+
 @given(st.text(st.characters(max_codepoint=255), max_size=120))
 def test_key_lines_raise_only_their_error(text: str) -> None:
     """Whatever stands in the line is read, left out or refused."""

@@ -221,6 +221,24 @@ def test_old_hold() -> None:
     assert agreed is not None and agreed.is_sending
 
 
+@pytest.mark.parametrize("address", ["::", "0:0:0:0:0:0:0:0", "host.Invalid", "invalid"])
+def test_old_hold_without_ipv4(address: str) -> None:
+    """The unspecified address, or a name that can never exist: nothing is sent, and nothing is
+    refused."""
+    offer = body("audio 5000 RTP/AVP 0", address="192.0.2.2")
+    offer = offer.replace(b"c=IN IP4 192.0.2.2", f"c=IN IP6 {address}".encode())
+    _, agreed = side().answer(offer)
+    assert agreed is not None and agreed.remote is None and not agreed.is_sending
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", "  "])
+def test_blanks_at_the_end_of_an_attribute_do_not_hide_it(blank: str) -> None:
+    """A hold is a hold, and keys are keys."""
+    _, agreed = side().answer(body(f"audio 5000 RTP/AVP 0|inactive{blank}|rtcp-mux{blank}"))
+    assert agreed is not None
+    assert agreed.direction is Direction.INACTIVE and agreed.is_rtcp_mux
+
+
 def test_the_session_may_hold_the_direction() -> None:
     """A direction above all media counts where the medium has none."""
     offer = body("audio 5000 RTP/AVP 0").replace(b"t=0 0", b"t=0 0\r\na=inactive")
