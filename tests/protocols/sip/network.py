@@ -145,7 +145,7 @@ class Network:
         for agent in self.agents.values():
             agent.flush()
         while True:
-            timers = [
+            timers: list[tuple[float, Agent | None]] = [
                 (t, a) for a in self.agents.values() if (t := a.agent.next_timer()) is not None
             ]
             due, agent = min(timers, key=lambda x: x[0], default=(end + 1, None))
