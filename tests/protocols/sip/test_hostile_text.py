@@ -66,3 +66,25 @@ def test_a_public_ipv6_address_may_have_brackets(received: str) -> None:
     """RFC 5118 section 4.5: both forms are in use."""
     via = Via.parse(f"SIP/2.0/UDP [2001:db8::9:1];received={received};rport=5060;branch=z9hG4bKa")
     assert via.public_address == ("2001:db8::9:255", 5060)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Subject: a\r\\\x00\nExpires: 5",
+        b"Subject: a\\\x00\r\\\x01\nExpires: 5",
+        b"Exp\\\x01ires: 5",
+        b"Subject: a\r\n\\\x01\\\x02\r\nExpires: 5",
+    ],
+)
+def test_an_escaped_control_character_makes_no_line_and_no_name(line: bytes) -> None:
+    """What is taken out of quoted strings must not leave another message behind than others saw."""
+    with pytest.raises(SipError) as fault:
+        parse(HEAD + line + b"\r\n\r\n")
+    assert fault.value.status_hint == 0
+
+
+def test_an_escaped_control_character_in_a_name_does_no_harm() -> None:
+    """RFC 4475 section 3.1.1.2: legal there, and of no use."""
+    parsed = parse(HEAD + b'Contact: "a\\\x00b\\\x7fc" <sip:a@h.example>\r\n\r\n')
+    assert parsed.contacts[0].display == "a b c"

@@ -134,7 +134,7 @@ MESSAGES: Final = (
     Torture("wsinv", "3.1.1.1", "a short tortuous INVITE", "valid", WSINV, 481, True,
             "its To has a tag: no dialog of ours"),
     Torture("intmeth", "3.1.1.2", "wide range of valid characters", "valid", INTMETH, 405, True,
-            "escaped control characters are left out"),
+            "escaped control characters become spaces"),
     Torture("esc01", "3.1.1.3", "escaped characters in a URI", "valid",
             head("INVITE sip:sips%3Auser%40example.com@example.net SIP/2.0",
                  "Contact: <sip:cal%6Cer@host5.example.net;%6C%72;n%61me=v%61lue%25%34%31>", TYPE,
