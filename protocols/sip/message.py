@@ -173,7 +173,7 @@ class Request(Message):
 
 
 class Response(Message):
-    """A response."""
+    """A response. The phrase of one that came is safe to show."""
 
     __slots__ = ("code", "phrase")
 

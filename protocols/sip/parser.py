@@ -11,6 +11,7 @@ import re
 from typing import Final
 
 from protocols.sip.errors import SipError
+from protocols.sip.fields import clean
 from protocols.sip.flow import Hop, Outgoing
 from protocols.sip.grammar import is_token, parse_number, unfold
 from protocols.sip.headers import SINGLE, Headers, canonical
@@ -102,7 +103,7 @@ def _status_line(line: str) -> Response:
     found = _STATUS.fullmatch(line)
     if found is None:
         raise SipError("malformed status line", 0)
-    return Response(int(found.group(1)), found.group(2) or "")
+    return Response(int(found.group(1)), clean(found.group(2) or ""))
 
 
 def _request_line(line: str) -> Request:

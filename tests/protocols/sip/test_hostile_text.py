@@ -9,6 +9,7 @@ from protocols.sip.errors import SipError
 from protocols.sip.fields import Via
 from protocols.sip.framing import StreamFramer
 from protocols.sip.limits import Limits
+from protocols.sip.message import Response
 from protocols.sip.parser import parse
 from protocols.sip.uri import Uri
 
@@ -88,3 +89,20 @@ def test_an_escaped_control_character_in_a_name_does_no_harm() -> None:
     """RFC 4475 section 3.1.1.2: legal there, and of no use."""
     parsed = parse(HEAD + b'Contact: "a\\\x00b\\\x7fc" <sip:a@h.example>\r\n\r\n')
     assert parsed.contacts[0].display == "a b c"
+
+
+@pytest.mark.parametrize(
+    ("octets", "phrase"),
+    [
+        (b"Acc\xe8s refus\xe9", "Acc\ufffds refus\ufffd"),
+        ("Acc\u00e8s refus\u00e9".encode(), "Acc\u00e8s refus\u00e9"),
+        ("a\u202eb\u0085c".encode(), "abc"),
+        (b"a\\\x00b", "a b"),
+    ],
+)
+def test_a_reason_phrase_can_be_shown_and_stored(octets: bytes, phrase: str) -> None:
+    """Operators and rows get it: text that prints, whatever octets it came in."""
+    start = b"SIP/2.0 403 " + octets
+    response = parse(HEAD.replace(b"OPTIONS sip:b@h.example SIP/2.0", start) + b"\r\n")
+    assert isinstance(response, Response)
+    assert response.phrase == phrase
