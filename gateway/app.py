@@ -49,6 +49,7 @@ from gateway.store.directory import Directory
 from gateway.store.nodes import Node, default_name, lock_name, machine_id, register
 from gateway.store.opening import open_store
 from gateway.store.queries import load
+from gateway.voice.checks import trunk_breaches
 from gateway.voice.previews import Previews
 
 if TYPE_CHECKING:
@@ -357,32 +358,31 @@ class Gateway:
     # Settings read again ------------------------------------------------------------------------
 
     async def reload(self) -> Changes:
-        """Take over what changed in links, routes, mail and certificates, and touch nothing else.
+        """Take over what changed in links, routes, trunks, mail and certificates, and no more.
 
-        Raises SettingsError with every fault, GatewayError and Refusal; everything then stays as it
-        is.
+        Raises SettingsError with every fault, GatewayError and Refusal; all stays as it is then.
         """
         if self._read is None or not self._is_ready or self._is_stopping:
             raise Refusal("not-available", "The settings cannot be read again now.")
         async with self._reloading:
             new, places = self._read()
-            if breaches := link_breaches(new):
-                faults = [places.fault(each.path, each.problem, each.hint) for each in breaches]
-                raise SettingsError(faults)
+            if breaches := [*link_breaches(new), *(trunk_breaches(new) if self.voice else ())]:
+                raise SettingsError([places.fault(e.path, e.problem, e.hint) for e in breaches])
             changes = compare(self.settings, new)
             if self._api is not None:
                 self._api.reload_tls()
             if self.smpp is not None:
                 self.smpp.reload_certificates()
-            if self.voice is not None:
-                self.voice.reload_certificates()
             mail = new.mail if changes.mail else self.settings.mail
             live = replace(self.settings, links=new.links, routes=new.routes, mail=mail)
+            live = replace(live, trunks=new.trunks) if changes.trunks else live
             await self._network.load(self._database, live)
             self._acceptance.routing = self._network.routing
             self.settings = live
             self._applying = asyncio.create_task(self._links.apply(changes, live, self.roles))
             await asyncio.shield(self._applying)
+            if self.voice is not None:
+                await self.voice.reload(live)
             log.info("settings read again: %s", changes.words())
             return changes
 
@@ -418,9 +418,7 @@ class Gateway:
             self.failed.set()
 
     async def stop(self) -> None:
-        """End in order: no new requests, no new claims, answers for what is under way, and all of
-        it written down.
-        """
+        """End in order: no new requests and claims, answers for what is under way, all written."""
         self._is_stopping = True
         if self._applying is not None:
             self._applying.cancel()  # what it would build would send while all else ends
@@ -448,10 +446,12 @@ class Gateway:
             async with asyncio.timeout_at(deadline + 1.0):
                 await self._settler.drained()
         except TimeoutError:
-            log.warning(
-                "the store did not take the last outcomes: they are resolved at the next start"
-            )
-        await self._at_last("sweep of texts", self._texts.sweep(wall_ms()))
+            log.warning("the store did not take the last outcomes: the next start resolves them")
+        states = LinkStates(self._database, self._links, self._node.id)
+        await asyncio.gather(
+            self._at_last("sweep of texts", self._texts.sweep(wall_ms())),
+            self._at_last("last state of links", states.write()),
+        )
         await self._end_tasks()
         await self._leave()
 

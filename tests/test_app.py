@@ -18,6 +18,7 @@ from gateway import app
 from gateway.app import Gateway
 from gateway.errors import GatewayError
 from tests.postgres import ConnectParameters
+from tests.store.sample import opened
 
 
 def settings_of(p: ConnectParameters, folder: Path, **sections: Any) -> Settings:
@@ -119,3 +120,18 @@ async def test_a_mail_account_that_goes_is_used_until_the_next_start(
         assert len(route.members) == 1
     finally:
         await gateway.stop()
+
+
+async def test_links_are_told_as_stopped_once_their_node_has_ended(
+    database: ConnectParameters, tmp_path: Path
+) -> None:
+    """Operators who look a moment later are not told that a link is up which nobody runs."""
+    links = (LinkSettings(name="acme", kind="smpp-server"),)
+    mail = MailSettings(host="127.0.0.1", security="none", sender="texts@example.com")
+    gateway = Gateway(settings_of(database, tmp_path, links=links, mail=mail))
+    await gateway.start()
+    await gateway.stop()
+    async with opened(database) as store:
+        rows = await store.fetch("SELECT DISTINCT state FROM link_state")
+        assert [row["state"] for row in rows] == ["stopped"]
+        assert len(await store.fetch("SELECT FROM link_state")) == 2
