@@ -675,6 +675,47 @@ def test_no_datagram_raises_where_all_is_encrypted(datagrams: list[tuple[bytes, 
     assert bench.leg.statistics().received <= len(datagrams)
 
 
+@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("cycles", [0, 1, 3])
+@pytest.mark.parametrize("resets", [False, True])
+def test_a_new_key_in_a_long_call(suite: str, cycles: int, resets: bool) -> None:
+    """The numbers have wrapped before; a new key does not reset how often (RFC 3711 section 3.3.1),
+    and many peers reset it all the same: both are heard, copies and mangled packets are not."""
+    ours, theirs = keys(suite)
+    bench, peer = Bench(keys=ours), SrtpContext(theirs)
+    last = cycles * 0x10000 + 40
+    for n in [*range(0, last, 0x2000), *range(last - 20, last)]:
+        bench.hear(peer.protect(voice(n)))
+    bench.listen()
+    before = bench.leg.statistics()
+    fresh = replace(theirs, send=bytes(30))
+    bench.leg.update(replace(PARAMETERS, keys=replace(ours, receive=bytes(30))), bench.now)
+    peer = SrtpContext(fresh)
+    for n in range(0, 0 if resets else last, 0x2000):
+        peer.protect(voice(n))
+    for n in range(last, last + 10):
+        data = peer.protect(voice(n))
+        bench.hear(data[:-1] + bytes([data[-1] ^ 1]))
+        bench.hear(data)
+        bench.hear(data)
+    after = bench.leg.statistics()
+    assert after.received - before.received == 10
+    assert after.malformed - before.malformed == 20
+
+
+def test_a_wrap_is_decrypted() -> None:
+    """Through loss and reordering around it, and through a re-INVITE that changes nothing."""
+    ours, theirs = keys(next(iter(SUITES)))
+    bench, peer = Bench(keys=ours), SrtpContext(theirs)
+    sent = [(n, peer.protect(voice(n))) for n in range(0xFFF0, 0x10010)]
+    order = [n for n in range(len(sent)) if n % 5]
+    order[11], order[13] = order[13], order[11]
+    for place in order:
+        bench.hear(sent[place][1])
+        bench.leg.update(replace(PARAMETERS, keys=ours), bench.now)
+    assert bench.leg.statistics().received == len(order)
+
+
 def test_keys_must_fit() -> None:
     """Unknown suites and short keys are refused before anything changes."""
     short = replace(keys(next(iter(SUITES)))[0], send=b"")
