@@ -36,9 +36,10 @@ class VoicePart:
         yield "trunks", self.trunks.run
         yield "trunk console", self._console.run
 
-    def reload_certificates(self) -> None:
-        """Read our certificate again."""
+    async def reload(self, settings: Settings) -> None:
+        """Read our certificate again, and take over what changed in trunks."""
         self.trunks.reload_certificates()
+        await self.trunks.apply(settings.trunks)
 
     async def stop(self, deadline: float) -> None:
         """End calls and registrations before `deadline` (loop time): others need of that time."""

@@ -218,7 +218,7 @@ class Trunk:
         if not is_e164(to):
             raise LocalProtocolError("a number to call is in E.164 form")
         now = self.endpoint.now
-        targets = self.servers.order(now)
+        targets = self.servers.order(now) if self.servers.all else []
         if self.is_stopped or not targets:
             raise TrunkDown(f"trunk {self.name} knows no server to call by", TICK_S)
         self._admission.begin(now)
@@ -266,18 +266,41 @@ class Trunk:
 
     async def stop(self, deadline: float) -> None:
         """Hang up, unregister, and wait until that is done or `deadline` (loop time) is there."""
-        self.is_stopped = True
         for call in list(self.calls):
             call.hang_up()
+        await self.leave(deadline)
+        await self._settled(lambda: not self.calls, deadline)
+        self._close()
+
+    async def leave(self, deadline: float) -> None:
+        """Take no calls any more, and unregister; the calls that stand go on."""
+        self.is_stopped = True
         self._enrolment.end(self.endpoint.now)
         self.endpoint.flush()
-        while (self.calls or self._enrolment.is_under_way) and self.endpoint.now < deadline:
-            self._wake.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(deadline):
-                    await self._wake.wait()
+        await self._settled(lambda: not self._enrolment.is_under_way, deadline)
+
+    async def drain(self) -> None:
+        """After `leave`: be there for the calls that stand, until the last one ends."""
+        await self._settled(lambda: not self.calls, None)
+        self._close()
+
+    def make_way(self) -> None:
+        """What begins something new is for the other trunks of our networks from now on."""
+        allowed = self._common.transport.allowed
+        allowed.remove(self.endpoint)
+        allowed.put(self.endpoint, self.servers.networks)
+
+    def _close(self) -> None:
         self.endpoint.close()
         self._common.transport.allowed.remove(self.endpoint)
+
+    async def _settled(self, is_so: Callable[[], bool], deadline: float | None) -> None:
+        """Wait until something is so, or until the deadline."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                while not is_so():
+                    self._wake.clear()
+                    await self._wake.wait()
 
     async def _locate(self) -> None:
         now = self.endpoint.now
@@ -436,8 +459,6 @@ class Trunk:
             words = self.endpoint.fault or f"{event.code} {event.phrase}"
             self._fault(f"{target.address}:{target.port}: {words}")
             self.servers.silent(target, words, now)
-
-    # ------------------------------------------------------------------ small steps
 
     def _condition(self) -> str:
         if self.is_stopped:

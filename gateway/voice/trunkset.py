@@ -10,9 +10,10 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import Final
 
-from config.settings import Settings, split_listen
+from config.settings import Settings, TrunkSettings, split_listen
 from gateway.errors import GatewayError
 from gateway.voice.calls import TrunkCall
 from gateway.voice.dns import Resolver
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 
 DNS_PORT: Final = 53
 NOT_HERE: Final = 480
+LEAVE_S: Final = 4.0
+"""How long a trunk whose settings changed may take to unregister, and the new one to find its
+servers, before the other comes or goes all the same."""
 Incoming = Callable[[TrunkCall], None]
 
 
@@ -55,7 +59,13 @@ class TrunkSet:
         self._wall = wall
         self._dns_port = dns_port
         self._trunks: dict[str, Trunk] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[Trunk, asyncio.Task[None]] = {}
+        self._drains: dict[Trunk, asyncio.Task[None]] = {}
+        """Trunks of settings that are not any more, with the calls that they still have."""
+        self._marks = count()
+        self._is_stopping = False
+        self._failure: asyncio.Future[None]
+        self._common: Common
         self._exits = contextlib.AsyncExitStack()
 
     def __iter__(self) -> Iterator[Trunk]:
@@ -72,23 +82,70 @@ class TrunkSet:
         except BaseException:
             await self._exits.aclose()
             raise
-        loop = asyncio.get_running_loop()
-        for trunk in self:
-            self._tasks.append(loop.create_task(trunk.run(), name=f"trunk {trunk.name}"))
+        self._failure = asyncio.get_running_loop().create_future()
+        for settings in self._settings.trunks:
+            self._begin(settings)
 
     async def run(self) -> None:
         """Wait for ever; raises what a trunk fails with."""
-        await asyncio.gather(*self._tasks)
+        await self._failure
+
+    async def apply(self, wanted: Sequence[TrunkSettings]) -> None:
+        """Run these trunks from now on; those whose settings are the same notice nothing.
+
+        One that changed or is gone takes no new calls, and unregisters; the calls that it has go on
+        to their end as they began.
+        """
+        kept = {each.name for each in wanted if (of := self.get(each.name)) and of.settings == each}
+        old = {trunk.name: trunk for trunk in self if trunk.name not in kept}
+        deadline = asyncio.get_running_loop().time() + LEAVE_S
+        await asyncio.gather(*(trunk.leave(deadline) for trunk in old.values()))
+        if self._is_stopping:
+            return
+        for name, trunk in old.items():
+            del self._trunks[name]
+            self._drains[trunk] = asyncio.create_task(self._drain(trunk), name=f"old trunk {name}")
+        begun = [self._begin(each) for each in wanted if each.name not in kept]
+        for trunk in begun:
+            if trunk.name in old:
+                trunk.ladders = old[trunk.name].ladders
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_S):
+                await asyncio.gather(*(trunk.looked.wait() for trunk in begun))
+        for trunk in self._drains:
+            trunk.make_way()
 
     async def stop(self, deadline: float) -> None:
         """End calls and registrations in order, until `deadline` (loop time); close everything."""
+        self._is_stopping = True
+        everyone = {*self, *self._drains}
+        tasks = [*self._tasks.values(), *self._drains.values()]
         try:
-            await asyncio.gather(*(trunk.stop(deadline) for trunk in self))
+            await asyncio.gather(*(trunk.stop(deadline) for trunk in everyone))
         finally:
-            for task in self._tasks:
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self._exits.aclose()
+
+    def _begin(self, settings: TrunkSettings) -> Trunk:
+        trunk = Trunk(
+            settings, self._common, mark=f"g{next(self._marks)}", on_incoming=self._take
+        )
+        self._trunks[settings.name] = trunk
+        task = asyncio.create_task(trunk.run(), name=f"trunk {trunk.name}")
+        self._tasks[trunk] = task
+        task.add_done_callback(self._on_ended)
+        return trunk
+
+    def _on_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) and not self._failure.done():
+            self._failure.set_exception(error)
+
+    async def _drain(self, trunk: Trunk) -> None:
+        await trunk.drain()
+        self._tasks.pop(trunk).cancel()
+        del self._drains[trunk]
 
     async def _open(self) -> None:
         voice = self._settings.voice
@@ -117,7 +174,7 @@ class TrunkSet:
             on_error=_on_error,
         )
         self._exits.callback(self.media.close)
-        common = Common(
+        self._common = Common(
             voice=voice,
             transport=transport,
             media=self.media,
@@ -128,10 +185,6 @@ class TrunkSet:
             port=self.port,
             tls_port=self.tls_port,
         )
-        for index, settings in enumerate(self._settings.trunks):
-            self._trunks[settings.name] = Trunk(
-                settings, common, mark=f"g{index}", on_incoming=self._take
-            )
 
     def _silent_s(self) -> float:
         """When silence on a line is first told: not after a trunk would end the call for it."""

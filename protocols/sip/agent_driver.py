@@ -83,7 +83,8 @@ class Endpoint:
         self._failed: list[Hop] = []
         self._timer: TimerHandle | None = None
         self._is_flushing = False
-        self._is_closed = False
+        self.is_closed = False
+        """Whether it sends and tells nothing any more."""
 
     @property
     def now(self) -> float:
@@ -104,7 +105,7 @@ class Endpoint:
 
     def flush(self) -> None:
         """Send what is to be sent, tell what happened, set the timer."""
-        if self._is_flushing or self._is_closed:
+        if self._is_flushing or self.is_closed:
             return
         self._is_flushing = True
         try:
@@ -117,7 +118,7 @@ class Endpoint:
 
     def close(self) -> None:
         """Send and tell nothing any more."""
-        self._is_closed = True
+        self.is_closed = True
         if self._timer is not None:
             self._timer.cancel()
 
@@ -138,7 +139,7 @@ class Endpoint:
         return bool(out or events or self._failed)
 
     def _tell(self, events: list[Event]) -> None:
-        if not events or self._is_closed:
+        if not events or self.is_closed:
             return
         try:
             self.on_events(events)
@@ -148,7 +149,7 @@ class Endpoint:
     def _arm(self) -> None:
         """A later moment is left to the next firing: a timer too early does no harm."""
         due = 0.0 if self._failed else self.agent.next_timer()
-        if due is None or self._is_closed:
+        if due is None or self.is_closed:
             return
         if self._timer is not None:
             if self._timer.when() <= due:

@@ -179,7 +179,7 @@ class _Stream(asyncio.Protocol):
 
     def _look(self) -> None:
         care = self._care.check(self._shared.loop.time())
-        if care is Care.CLOSE:
+        if care is Care.CLOSE or self.opener is not None and self.opener.is_closed:
             self.abort()
             return
         if care is Care.PING:

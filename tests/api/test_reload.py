@@ -10,7 +10,15 @@ import pytest
 
 from config.changes import Changes, compare
 from config.faults import Fault, SettingsError
-from config.settings import HttpSettings, LinkSettings, LogSettings, MailSettings, Settings
+from config.settings import (
+    HttpSettings,
+    LinkSettings,
+    LogSettings,
+    MailSettings,
+    Settings,
+    TrunkSettings,
+    VoiceSettings,
+)
 from gateway.api.server import ApiServer, CannotListen
 from tests.api.fixtures import ADMIN_KEY, Api, NoDatabase, make_context, make_settings
 from tests.channels.certificates import self_signed
@@ -74,6 +82,19 @@ def test_a_mail_account_is_taken_over_but_not_added() -> None:
     assert compare(Settings(mail=one), Settings(mail=two)).mail
     added = compare(Settings(), Settings(mail=one))
     assert (added.mail, added.at_restart) == (False, ["mail"])
+
+
+def test_trunks_are_taken_over_where_there_are_some_and_their_ports_stay() -> None:
+    """The first of all, and what may be meant for other ports, wait for the next start."""
+    one, two = (TrunkSettings(name=name, host="127.0.0.1") for name in ("one", "two"))
+    had = Settings(trunks=(one,))
+    changed = compare(had, Settings(trunks=(two,)))
+    assert (changed.trunks, changed.at_restart) == (True, [])
+    assert changed.words() == "trunks changed"
+    first = compare(Settings(), had)
+    assert (first.trunks, first.at_restart) == (False, ["trunks"])
+    moved = compare(had, Settings(trunks=(two,), voice=VoiceSettings(listen="127.0.0.1:5070")))
+    assert (moved.trunks, moved.at_restart) == (False, ["trunks", "voice"])
 
 
 async def test_a_new_certificate_is_shown_to_the_next_connection(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from config.loading import load
+from config.faults import SettingsError
+from config.loading import load, load_with_places
 from gateway.app import Gateway
 from gateway.cli.frame import CommandError
 from gateway.cli.main import _parser
@@ -74,7 +75,7 @@ async def stage(tmp_path: Path, database: ConnectParameters) -> AsyncIterator[St
 @asynccontextmanager
 async def node(stage: Stage) -> AsyncIterator[Gateway]:
     """A node of these settings with role voice."""
-    made = Gateway(load(stage.config, {}), ("voice",))
+    made = Gateway(load(stage.config, {}), ("voice",), lambda: load_with_places(stage.config, {}))
     await made.start()
     try:
         yield made
@@ -118,6 +119,35 @@ async def test_a_trunk_of_a_running_node_is_shown_and_its_calls_are_drawn(
         assert "+1212***23" in out
         assert "5550123" not in out
     assert gateway.voice.trunks.transport.connections == 0
+
+
+async def test_settings_read_again_change_trunks_and_end_no_call(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A fault anywhere, be it in a file that they name, leaves everything as it was."""
+    async with node(stage) as gateway:
+        assert gateway.voice is not None
+        await state_is(only(gateway.voice.trunks), "up")
+        call = only(gateway.voice.trunks).call(PHONE, Caller())
+        await next_of(call, MediaStarted)
+        text = stage.config.read_text("utf-8")
+        broken = text + 'transport = "tls"\ntls_ca = "/none.pem"\n'
+        stage.config.write_text(broken, "utf-8")
+        with pytest.raises(SettingsError, match="tls_ca"):
+            await gateway.reload()
+        assert [trunk.settings.transport for trunk in gateway.voice.trunks] == ["udp"]
+        more = text.replace("lab", "more").partition("[[trunks]]")[2]
+        stage.config.write_text(f"{text}max_calls = 3\n[[trunks]]{more}", "utf-8")
+        changes = await gateway.reload()
+        assert (changes.trunks, changes.at_restart) == (True, [])
+        async with asyncio.timeout(10):
+            while [each["name"] for each in await shown(stage, capsys)] != ["lab", "more"]:
+                pass  # each look is a connection of its own, and takes its time
+        assert [trunk.room for trunk in gateway.voice.trunks] == [3, 10]
+        assert call.end is None
+        assert (await gateway.reload()).words() == "nothing has changed"
+        call.hang_up()
+        await call.wait_ended()
 
 
 async def test_a_trunk_that_no_node_runs_is_told_of(

@@ -13,6 +13,7 @@ from gateway.voice.admission import TrunkBusy, TrunkDown
 from gateway.voice.call_events import Answered, CallEnd, EarlyMedia, Ringing, TransferProgress
 from gateway.voice.calls import TrunkCall
 from gateway.voice.identity import Caller
+from gateway.voice.trunkset import TrunkSet
 from protocols.errors import LocalProtocolError
 from protocols.rtp.events import DigitReceived, MediaStarted
 from protocols.sip.events import EndCause
@@ -372,6 +373,18 @@ async def test_a_trunk_that_dns_does_not_know_is_down_and_calls_nobody() -> None
             assert "no server of example.com" in trunk.state().error
             with pytest.raises(TrunkDown):
                 trunk.call(PHONE)
+
+
+async def test_a_trunk_that_has_only_just_begun_says_so_and_calls_nobody() -> None:
+    """The call may be made a moment later: nothing is wrong with it."""
+    trunks = TrunkSet(settings(1, **QUIET))
+    await trunks.start()
+    try:
+        with pytest.raises(TrunkDown):
+            only(trunks).call(PHONE)
+        assert only(trunks).room == only(trunks).settings.max_calls
+    finally:
+        await trunks.stop(0.0)
 
 
 async def test_an_address_of_dns_outside_of_the_networks_is_not_used() -> None:
