@@ -33,6 +33,7 @@ from gateway.store.reading import (
 )
 
 _HIGHEST = 1 << 62
+_TO_FIND = "GET /v1/messages finds messages by phone, reference and time"
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -69,7 +70,7 @@ async def show_one(context: ApiContext, caller: Caller, request: web.Request) ->
 async def _found(connection: asyncpg.Connection, id_: int, caller: Caller) -> StoredMessage:
     message = await read_message(connection, id_, caller.shop_id)
     if message is None:
-        raise no_such("message", "id")
+        raise no_such("message", "id", _TO_FIND)
     return message
 
 
@@ -173,7 +174,7 @@ async def remove(context: ApiContext, caller: Caller, request: web.Request) -> w
         event_id=context.ids.next(),
     )
     if result is CancelResult.NOT_FOUND:
-        raise no_such("message", "id")
+        raise no_such("message", "id", _TO_FIND)
     if result in _CANCEL_REFUSALS:
         type_, detail, hint = _CANCEL_REFUSALS[result]
         raise Refusal(type_, detail, hint=hint)

@@ -198,13 +198,17 @@ async def test_bad_queries_are_refused(stored_api: Api, endpoint: Any, query: st
 
 
 @pytest.mark.parametrize(
-    "id_", ["1", "msg_", "msg_!!!!!!!!!!!!!", "rpl_0000000000001", "%00", "a" * 500]
+    "id_",
+    ["1", "msg_", "msg_!!!!!!!!!!!!!", "rpl_0000000000001", "%00", "a" * 500, "msg_0000000000001"],
 )
 async def test_what_is_no_id_is_not_found(stored_api: Api, id_: str) -> None:
-    """Nonsense in the path is 404, not a fault of the gateway."""
+    """Nonsense in the path is 404, not a fault of the gateway; as for an id that nothing has, the
+    document says what to do.
+    """
     for method, path in (("GET", ""), ("GET", "/events"), ("DELETE", "")):
         status, told, _ = await stored_api.call(method, f"/v1/messages/{id_}{path}")
         assert (status, told["type"]) == (404, "/problems/not-found")
+        assert told["hint"]
 
 
 JSON = st.recursive(
