@@ -1,9 +1,10 @@
 """What has been rendered once is not rendered again while it is young.
 
 Entries are files of a private folder, named by what they were made from; they hold what shops say
-to people, so they go after a time even when there is room. The folder may be shared with commands
-that run beside the server: an entry appears whole, by a rename, and may vanish at any time. A file
-is played only if its length, its digest and its own name agree.
+to people, so they go after a time even when there is room. The folder may be shared with other
+processes: an entry appears whole, by a rename, and may vanish at any time; what others made is
+counted, and goes in its time, whether they still run or not. A file is played only if its length,
+its digest and its own name agree.
 
 Nothing here is worth an fsync: what a crash loses is rendered again.
 """
@@ -16,6 +17,7 @@ import hashlib
 import logging
 import os
 import secrets
+import stat
 import struct
 import time
 from collections import OrderedDict
@@ -23,7 +25,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +34,7 @@ _HEADER: Final = struct.Struct("!8s32s32sI")
 """Magic, key, SHA-256 of key and content, length of the content."""
 
 FALLBACK_BYTES: Final = 32 << 20
-"""What is kept in memory when the folder cannot be used."""
+"""What is kept in memory when the folder cannot be used, or has no room."""
 
 _SUFFIX: Final = ".spoken"
 _AT_A_TIME: Final = 256
@@ -50,7 +52,12 @@ class _Entry:
     size: int
     expires: float
     content: bytes | None
-    """Only in a cache without a folder."""
+    """Only where there is no file of it."""
+
+    @property
+    def held(self) -> int:
+        """What it takes of the memory."""
+        return 0 if self.content is None else self.size
 
 
 class Cache:
@@ -73,6 +80,7 @@ class Cache:
         self._clock = clock
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._bytes = 0
+        self._held = 0
         self._flights: dict[str, asyncio.Task[tuple[bytes, bool]]] = {}
         self._threads = ThreadPoolExecutor(2, "speech-cache")
         self._sweeper: asyncio.Task[None] | None = None
@@ -86,17 +94,10 @@ class Cache:
     async def start(self) -> None:
         """Find what an earlier process left. A folder that cannot be used, or cannot be kept
         private, is told to the log; a little is then kept in memory."""
-        if self._folder is not None:
-            found = await self._off_loop(_prepare, self._folder, self._clock())
-            if found is None:
-                self._folder = None
-                self._max_bytes = min(self._max_bytes, FALLBACK_BYTES)
-            for number, (key, size, made) in enumerate(found or ()):
-                self._remember(key, size, made + self._ttl_s, None)
-                if number % _AT_A_TIME == _AT_A_TIME - 1:
-                    await asyncio.sleep(0)
-        await self._sweep()
-        await self._make_room()
+        if self._folder is not None and not await self._off_loop(make_private, self._folder):
+            self._folder = None
+            self._max_bytes = min(self._max_bytes, FALLBACK_BYTES)
+        await self.sweep()
         self._sweeper = asyncio.create_task(self._sweep_for_ever())
 
     async def close(self) -> None:
@@ -121,8 +122,10 @@ class Cache:
             return None
         if entry is not None:
             self._entries.move_to_end(key)
+            if entry.content is not None:
+                return entry.content
         if self._folder is None:
-            return entry.content if entry else None
+            return None
         content, made = await self._off_loop(_read, self._path(key), key) or (None, 0.0)
         if content is None or made + self._ttl_s <= self._clock():
             await self._forget([key] if entry else [])
@@ -159,48 +162,74 @@ class Cache:
         size = len(content) + _HEADER.size
         if size > self._max_bytes:
             return
+        is_written = None
         if self._folder is not None:
-            data = _HEADER.pack(_MAGIC, bytes.fromhex(key), _digest(key, content), len(content))
-            if not await self._off_loop(_write, self._path(key), data + content):
-                return
-        in_memory = content if self._folder is None else None
+            header = _HEADER.pack(_MAGIC, bytes.fromhex(key), _digest(key, content), len(content))
+            is_written = await self._off_loop(_write, self._path(key), header + content)
+        in_memory = None if is_written else content
         self._remember(key, size, self._clock() + self._ttl_s, in_memory)
         await self._make_room()
 
     def _remember(self, key: str, size: int, expires: float, content: bytes | None) -> None:
-        if (old := self._entries.pop(key, None)) is not None:
-            self._bytes -= old.size
-        self._entries[key] = _Entry(size, expires, content)
+        self._drop(key)
+        entry = self._entries[key] = _Entry(size, expires, content)
         self._bytes += size
+        self._held += entry.held
 
     async def _make_room(self) -> None:
         """Drop what was not used for longest until the rest fits."""
         excess = self._bytes - self._max_bytes
+        held = 0 if self._folder is None else self._held - FALLBACK_BYTES
         dropped = []
         for key, entry in self._entries.items():
-            if excess <= 0:
+            if excess <= 0 and held <= 0:
                 break
-            dropped.append(key)
-            excess -= entry.size
+            if excess > 0 or (held > 0 and entry.held):
+                dropped.append(key)
+                excess -= entry.size
+                held -= entry.held
         await self._forget(dropped)
 
-    async def _sweep(self) -> None:
-        """Drop what is too old."""
+    async def sweep(self) -> None:
+        """Count what others made and deleted, and drop what is too old or too much. Done every ten
+        minutes at least."""
+        if self._folder is not None:
+            await self._look_around(self._folder)
         now = self._clock()
         await self._forget([key for key, entry in self._entries.items() if entry.expires <= now])
+        await self._make_room()
+
+    async def _look_around(self, folder: Path) -> None:
+        """Bring what is known in line with what is in the folder, oldest first."""
+        known = {key for key, entry in self._entries.items() if not entry.held}
+        found = await self._off_loop(_list, folder, self._clock())
+        if found is None:
+            return
+        for number, (key, size, made) in enumerate(found):
+            if key not in self._entries:
+                self._remember(key, size, made + self._ttl_s, None)
+            known.discard(key)
+            if number % _AT_A_TIME == _AT_A_TIME - 1:
+                await asyncio.sleep(0)
+        for key in known:
+            self._drop(key)
+
+    def _drop(self, key: str) -> None:
+        if (entry := self._entries.pop(key, None)) is not None:
+            self._bytes -= entry.size
+            self._held -= entry.held
 
     async def _sweep_for_ever(self) -> None:
         while True:
             await asyncio.sleep(min(_SWEEP_S, max(self._ttl_s / 4, 1.0)))
-            await self._sweep()
+            await self.sweep()
 
     async def _forget(self, keys: list[str]) -> None:
         """Drop entries and their files, a few in one step of the event loop."""
         for start in range(0, len(keys), _AT_A_TIME):
             some = keys[start : start + _AT_A_TIME]
             for key in some:
-                if (entry := self._entries.pop(key, None)) is not None:
-                    self._bytes -= entry.size
+                self._drop(key)
             if self._folder is not None:
                 await self._off_loop(_delete, [self._path(key) for key in some])
             else:
@@ -222,40 +251,59 @@ class Cache:
             return None
 
 
-def _prepare(folder: Path, now: float) -> list[tuple[str, int, float]]:
-    """Make the folder private, drop what was never finished; key, size and time of the rest,
-    oldest first."""
+def make_private(folder: Path) -> bool:
+    """Make the folder, and make it private. Blocks. Raises OSError, also for one elsewhere."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
-        raise PermissionError(errno.EPERM, "the folder of the cache is someone else's")
+        raise PermissionError(errno.EPERM, "its folder is a link, or another user's")
     folder.chmod(0o700)
+    return True
+
+
+def _list(folder: Path, now: float) -> list[tuple[str, int, float]]:
+    """Key, size and time of what there is, oldest first; what was never finished is deleted."""
     found = []
     with os.scandir(folder) as files:
         for file in files:
             key, suffix = os.path.splitext(file.name)
-            stat = file.stat(follow_symlinks=False)
-            if suffix == ".new" and now - stat.st_mtime > _ORPHAN_S:
+            try:
+                status = file.stat(follow_symlinks=False)
+            except FileNotFoundError:  # deleted meanwhile
+                continue
+            if suffix == ".new" and now - status.st_mtime > _ORPHAN_S:
                 _delete([Path(file.path)])
             elif suffix == _SUFFIX and len(key) == _KEY_CHARS:
-                found.append((key, stat.st_size, stat.st_mtime))
+                found.append((key, status.st_size, status.st_mtime))
     return sorted(found, key=lambda each: each[2])
 
 
 def _read(path: Path, key: str) -> tuple[bytes | None, float]:
     """The content of a file and when it was made; no content if it is not what its name says."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, flags)
     except FileNotFoundError:
         return None, 0.0
-    with open(descriptor, "rb") as file:
-        made = os.fstat(descriptor).st_mtime
-        data = file.read()
-    if len(data) < _HEADER.size:
-        return None, made
-    magic, named, digest, length = _HEADER.unpack_from(data)
-    content = data[_HEADER.size :]
-    is_whole = magic == _MAGIC and named.hex() == key and length == len(content)
-    return (content if is_whole and digest == _digest(key, content) else None), made
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return None, status.st_mtime
+        with open(descriptor, "rb", closefd=False) as file:
+            return _checked(file, status.st_size, key), status.st_mtime
+    finally:
+        os.close(descriptor)
+
+
+def _checked(file: BinaryIO, size: int, key: str) -> bytes | None:
+    """The content of an open file that has `size` octets, if it is what was written."""
+    header = file.read(_HEADER.size)
+    if len(header) < _HEADER.size:
+        return None
+    magic, named, digest, length = _HEADER.unpack(header)
+    if magic != _MAGIC or named.hex() != key or length != size - _HEADER.size:
+        return None
+    content = file.read(length)
+    return content if digest == _digest(key, content) else None
 
 
 def _write(path: Path, data: bytes) -> bool:
@@ -274,8 +322,15 @@ def _write(path: Path, data: bytes) -> bool:
 
 
 def _delete(paths: list[Path]) -> None:
+    """Delete what can be. Raises the last error of what cannot."""
+    failure: OSError | None = None
     for path in paths:
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            failure = error
+    if failure is not None:
+        raise failure
 
 
 def _digest(key: str, content: bytes) -> bytes:

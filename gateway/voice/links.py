@@ -69,7 +69,9 @@ def read_secret(folder: Path | None) -> bytes:
     """The secret of the folder, made if there is none. Blocks. Raises OSError."""
     if folder is None:
         return secrets.token_bytes(SECRET_BYTES)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    from tts.cache import make_private
+
+    make_private(folder)
     path = folder / SECRET_FILE
     if (secret := _read(path)) is not None:
         return secret
@@ -95,7 +97,8 @@ def read_secret(folder: Path | None) -> bytes:
 def _read(path: Path) -> bytes | None:
     """The secret in a file; None if there is no file. Raises OSError for one that is not ours."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(path, flags)
     except FileNotFoundError:
         return None
     with open(descriptor, "rb") as file:

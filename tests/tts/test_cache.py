@@ -8,7 +8,8 @@ import hashlib
 import logging
 import os
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -280,18 +281,40 @@ async def test_full_disk(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """With the disk full all is still rendered, and the log says so once."""
+    """What finds no room on the disk is kept in memory, a little of it, and the log says so once:
+    who was given a link to it hears it."""
     cache = await opened(tmp_path)
 
-    def full(path: Path, data: bytes) -> bool:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(module, "_write", full)
+    monkeypatch.setattr(module, "_write", _full)
+    monkeypatch.setattr(module, "FALLBACK_BYTES", 3 * STORED)
     with caplog.at_level(logging.WARNING):
-        for _ in range(3):
-            assert await cache.fetch(key(1), Renderer()) == (b"a" * SIZE, False)
-    assert cache.used_bytes == 0
+        for name in range(5):
+            assert await cache.fetch(key(name), Renderer()) == (b"a" * SIZE, False)
+    await cache.sweep()
+    found = [name for name in range(5) if await cache.find(key(name))]
+    assert found == [2, 3, 4]
+    assert cache.used_bytes == 3 * STORED
     assert caplog.messages == ["the speech cache cannot be used: No space left on device"]
+
+
+async def test_the_disk_is_used_again_once_it_has_room(
+    opened: Open, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was kept in memory goes in its time, and what comes is written."""
+    cache = await opened(tmp_path)
+    plain = module._write
+    monkeypatch.setattr(module, "_write", _full)
+    await cache.fetch(key(1), Renderer())
+    monkeypatch.setattr(module, "_write", plain)
+    await cache.fetch(key(2), Renderer())
+    assert len(files(tmp_path)) == 1
+    clock.ahead_s += TTL_S + 1
+    await cache.sweep()
+    assert (cache.used_bytes, files(tmp_path)) == (0, [])
+
+
+def _full(path: Path, data: bytes) -> bool:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 async def test_nothing_is_left_of_a_failed_write(
@@ -346,3 +369,87 @@ async def test_thousands_of_entries_leave_the_loop_its_turns(
     assert cache.used_bytes == 0
     assert folder is None or files(folder) == []
     await cache.close()
+
+
+# ------------------------------------------------------- a folder that others write to
+
+
+async def test_what_another_process_left_goes_in_time(
+    opened: Open, tmp_path: Path, clock: Clock
+) -> None:
+    """Speech of a process that is gone is no older than any other, and takes from the same room."""
+    one, other = await opened(tmp_path, 3 * STORED), await opened(tmp_path)
+    await other.fetch(key(1), Renderer())
+    await other.close()
+    await one.sweep()
+    assert one.used_bytes == STORED
+    (tmp_path / f"{'0' * 16}.new").write_bytes(b"half")
+    clock.ahead_s += max(TTL_S, 3600.0) + 1
+    await one.sweep()
+    assert (one.used_bytes, files(tmp_path)) == (0, [])
+
+
+async def test_what_others_deleted_takes_no_room(opened: Open, tmp_path: Path) -> None:
+    """The folder may be emptied at any time; the room is there again."""
+    cache = await opened(tmp_path)
+    for name in range(3):
+        await cache.fetch(key(name), Renderer())
+    files(tmp_path)[0].unlink()
+    await cache.sweep()
+    assert cache.used_bytes == 2 * STORED
+
+
+async def test_a_file_that_vanishes_while_the_folder_is_read(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Is not there; the folder is used all the same."""
+    for name in range(3):
+        await (await opened(tmp_path)).fetch(key(name), Renderer())
+    plain = os.scandir
+
+    @contextmanager
+    def scandir(path: Path) -> Iterator[list[os.DirEntry[str]]]:
+        with plain(path) as found:
+            entries = list(found)
+        Path(entries[0].path).unlink()
+        yield entries
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    cache = await opened(tmp_path)
+    assert cache.used_bytes == 2 * STORED
+    await cache.fetch(key("new"), Renderer())
+    assert len(files(tmp_path)) == 3
+
+
+async def test_what_cannot_be_deleted_saves_nothing_else(
+    opened: Open, tmp_path: Path, clock: Clock
+) -> None:
+    """A folder under the name of speech does not keep what grew old with it."""
+    (tmp_path / f"{key('folder')}.spoken" / "inside").mkdir(parents=True)
+    cache = await opened(tmp_path)
+    for name in range(3):
+        await cache.fetch(key(name), Renderer())
+    clock.ahead_s += TTL_S + 1
+    await cache.sweep()
+    assert [file.is_dir() for file in files(tmp_path)] == [True]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+async def test_what_is_no_file_is_not_waited_for(
+    opened: Open, tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    """Nor is a file left open for it."""
+    cache = await opened(tmp_path)
+    make(tmp_path / f"{key(1)}.spoken")
+    before = len(os.listdir("/dev/fd"))
+    async with asyncio.timeout(10):
+        assert await cache.find(key(1)) is None
+    assert len(os.listdir("/dev/fd")) == before
+
+
+async def test_a_file_larger_than_it_says_is_not_read(opened: Open, tmp_path: Path) -> None:
+    """Its length is looked at before its content: a terabyte is not taken into memory."""
+    cache = await opened(tmp_path)
+    await cache.fetch(key(1), Renderer())
+    os.truncate(files(tmp_path)[0], 1 << 40)
+    assert await cache.fetch(key(1), Renderer(b"new")) == (b"new", False)

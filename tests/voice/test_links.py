@@ -62,6 +62,26 @@ def test_without_a_folder_every_secret_is_new() -> None:
     assert read_secret(None) != read_secret(None)
 
 
+def test_a_folder_that_is_elsewhere_gets_no_secret(tmp_path: Path) -> None:
+    """A link in its place is not followed, and one that was open to others is closed."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o755)
+    folder = tmp_path / "speech"
+    folder.symlink_to(elsewhere)
+    with pytest.raises(PermissionError):
+        read_secret(folder)
+    assert os.listdir(elsewhere) == []
+    read_secret(elsewhere)
+    assert elsewhere.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_pipe_is_no_secret(tmp_path: Path) -> None:
+    """It is not waited for."""
+    os.mkfifo(tmp_path / SECRET_FILE, 0o600)
+    with pytest.raises(PermissionError):
+        read_secret(tmp_path)
+
+
 def test_a_secret_that_others_may_read_is_none(tmp_path: Path) -> None:
     """Nor one that is cut short, or somewhere else."""
     path = tmp_path / SECRET_FILE
