@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from protocols.sip.errors import SipError
-from protocols.sip.fields import MAX_CSEQ, NameAddr, clean, parse_addresses
+from protocols.sip.fields import MAX_CSEQ, Body, NameAddr, clean, parse_addresses
 from protocols.sip.flow import Hop, hop_of
 from protocols.sip.message import Request, Response
 from protocols.sip.uri import Uri
@@ -80,7 +80,7 @@ class Dialog:
             local_seq=request.cseq.number,
             remote_seq=None,
             target=_target(response) or request.uri,
-            routes=_routes(response),
+            routes=_readable_routes(response),
             hop=hop,
         )
 
@@ -99,7 +99,7 @@ class Dialog:
             local_seq=core.rng.below(2**16) + 1,
             remote_seq=request.cseq.number,
             target=target,
-            routes=parse_addresses(request.headers.get_all("Record-Route")),
+            routes=_routes(request),
             hop=source,
         )
 
@@ -117,8 +117,7 @@ class Dialog:
         self, method: str, *, cseq: int | None = None, headers: Iterable[tuple[str, str]] = ()
     ) -> tuple[Request, Hop]:
         """A request in this dialog and where it goes (section 12.2.1.1). ACK takes the `cseq` of
-        its INVITE. Raises LocalProtocolError, and SipError for a target that nothing can be sent
-        to."""
+        its INVITE. Raises LocalProtocolError."""
         uri, routes = self.target, list(self.routes)
         if routes and not routes[0].uri.is_loose_router:
             # A strict router: it takes the Request-URI's place, the target ends the route.
@@ -138,6 +137,16 @@ class Dialog:
         )
         return request, hop
 
+    def acknowledge(self, invite: Request, answer: Body | None) -> tuple[bytes, Hop]:
+        """The ACK of a 2xx to an INVITE of ours, with the credentials that the INVITE had: an ACK
+        cannot be challenged (sections 13.2.2.4 and 22.1). Raises LocalProtocolError."""
+        credentials = [
+            item for item in invite.headers if item[0] in ("Authorization", "Proxy-Authorization")
+        ]
+        request, hop = self.request("ACK", cseq=invite.cseq.number, headers=credentials)
+        request.set_body(answer)
+        return request.encode(), hop
+
     def accepts(self, request: Request) -> bool:
         """Whether a request of the peer is in order, and note its number (section 12.2.2)."""
         number = request.cseq.number
@@ -153,13 +162,16 @@ class Dialog:
 
     def confirm(self, response: Response) -> None:
         """The 2xx of an early dialog decides about route and target (section 13.2.2.4)."""
-        self.routes = _routes(response)
+        self.routes = _readable_routes(response)
         self.refresh(response)
 
     def _next_hop(self, uri: Uri) -> Hop:
         if self._core.config.is_pinned:
             return self._hop
-        hop = hop_of(uri, self._hop.transport)
+        try:
+            hop = hop_of(uri, self._hop.transport)
+        except SipError:  # a transport that we have not: better tried here than never sent
+            return self._hop
         same = (hop.transport, hop.host, hop.port or hop.transport.default_port)
         known = self._hop
         if same == (known.transport, known.host, known.port or known.transport.default_port):
@@ -180,8 +192,15 @@ def _target(message: Request | Response) -> Uri | None:
     return contacts[0].uri if len(contacts) == 1 and contacts[0].uri.is_sip else None
 
 
-def _routes(response: Response) -> list[NameAddr]:
+def _routes(message: Request | Response) -> list[NameAddr]:
+    routes = parse_addresses(message.headers.get_all("Record-Route"))
+    if not all(route.uri.is_sip for route in routes):
+        raise SipError("a recorded route is no SIP URI")
+    return routes
+
+
+def _readable_routes(response: Response) -> list[NameAddr]:
     try:
-        return parse_addresses(response.headers.get_all("Record-Route"))[::-1]
+        return _routes(response)[::-1]
     except SipError:
         return []

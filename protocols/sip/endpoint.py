@@ -225,7 +225,7 @@ class UserAgent:
         if transaction is None:
             return
         if request.method == "INVITE":
-            transaction.respond(respond(request, 100), now)
+            transaction.respond(_trying(request), now)
         try:
             self._dispatch(transaction, source, now)
         except SipError as fault:
@@ -411,6 +411,13 @@ class UserAgent:
         core = self._core
         events, core.events = core.events, []
         return events
+
+
+def _trying(request: Request) -> Response:
+    """With the Timestamp of the request (section 8.2.6.1)."""
+    response = respond(request, 100)
+    response.headers.add_all("Timestamp", request.headers.get_all("Timestamp"))
+    return response
 
 
 def _first_hop(to: Uri, routes: list[str]) -> Hop:

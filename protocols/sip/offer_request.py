@@ -147,13 +147,10 @@ class OfferRequest:
         assert self._exchange is not None  # noqa: S101 - a response came
         if answer is not None:
             self.dialog.offer = Offer.NONE
-        number = self._exchange.request.cseq.number
         try:
-            request, hop = self.dialog.request("ACK", cseq=number)
-        except (LocalProtocolError, SipError):
+            self._ack = self.dialog.acknowledge(self._exchange.request, answer)
+        except LocalProtocolError:
             return
-        request.set_body(answer)
-        self._ack = request.encode(), hop
         self._call.core.layer.send(*self._ack)
 
     def _refuse(self, code: int, now: float) -> None:

@@ -189,7 +189,9 @@ class OutgoingInvite:
             return True
         return False
 
-    def _send_prack(self, fork: _Fork, ack: RAck, answer: Body | None, now: float) -> None:
+    def _send_prack(
+        self, fork: _Fork, ack: RAck, answer: Body | None, now: float, *, may_repeat: bool = True
+    ) -> None:
         if answer is not None:
             fork.dialog.offer = Offer.NONE
             fork.dialog.is_negotiated = True
@@ -199,7 +201,13 @@ class OutgoingInvite:
             request.set_body(answer)
             return request, hop
 
-        self._attempt(make, now)
+        def again(now: float) -> None:
+            if self._may_repeat():
+                self._send_prack(fork, ack, answer, now, may_repeat=False)
+
+        user = _PrackUser(again if may_repeat else None)
+        with suppress(LocalProtocolError):
+            self._call.exchange(make, user, now)
 
     # ------------------------------------------------------------------ final responses
 
@@ -260,15 +268,11 @@ class OutgoingInvite:
             dialog.is_negotiated = True
         self._waiting_ack = None
         try:
-            request, hop = dialog.request("ACK", cseq=self.request.cseq.number)
-        except (LocalProtocolError, SipError):
+            ack = dialog.acknowledge(self.request, answer)
+        except LocalProtocolError:
             return  # nothing reaches the peer; it will give up by itself
-        for name, value in self.request.headers:
-            if name in ("Authorization", "Proxy-Authorization"):
-                request.headers.add(name, value)
-        request.set_body(answer)
-        self._acks[dialog.remote.tag] = request.encode(), hop
-        self._core.layer.send(request.encode(), hop)
+        self._acks[dialog.remote.tag] = ack
+        self._core.layer.send(*ack)
 
     def _refuse(self, dialog: Dialog, code: int, now: float) -> None:
         """The offer of a 2xx is not for us: an ACK must go out all the same."""
@@ -324,11 +328,20 @@ class OutgoingInvite:
         if self._call.state is CallState.CANCELING:
             self._call.close(now, self._cause, code=487)
 
-    def _attempt(self, make: Callable[[], tuple[Request, Hop]], now: float) -> None:
-        try:
-            self._call.exchange(make, Unheeded(), now)
-        except (LocalProtocolError, SipError):
-            return
+
+class _PrackUser:
+    """A PRACK that another request of ours overtook is refused with 500 for its number (RFC 3261
+    section 12.2.2), and sent once more with a new one: without it the peer gives the call up."""
+
+    def __init__(self, again: Callable[[float], None] | None) -> None:
+        self._again = again
+
+    def on_response(self, response: Response, now: float) -> None:
+        if response.code == 500 and self._again is not None:
+            self._again(now)
+
+    def on_failure(self, cause: Cause, now: float) -> None:
+        """The peer then refuses the call itself."""
 
 
 def _is_reliable(response: Response) -> bool:

@@ -31,8 +31,8 @@ _BRANCH: Final = re.compile(
 )
 _TO_TAG: Final = re.compile(rb"\r\n(?:to|t)[ \t]*+:[^\r\n]*;[ \t]*+tag=([a-z0-9]+)\.", re.I)
 _USER: Final = re.compile(rb"[A-Z]+ sips?:([^@\s;>]+)@")
-HEAD_BYTES: Final = 4_096
-"""How far into a message is looked."""
+HEAD_BYTES: Final = 16_384
+"""How far into a message is looked: the head of one that came a long way."""
 
 
 class MarkedRandomness:

@@ -145,15 +145,16 @@ class Network:
         for agent in self.agents.values():
             agent.flush()
         while True:
-            timers: list[tuple[float, Agent | None]] = [
+            timers = [
                 (t, a) for a in self.agents.values() if (t := a.agent.next_timer()) is not None
             ]
-            due, agent = min(timers, key=lambda x: x[0], default=(end + 1, None))
+            due = min((t for t, _ in timers), default=end + 1)
             if self._heap and self._heap[0][0] <= min(due, end):
                 self.now, _, packet = heappop(self._heap)
                 self._deliver(packet)
-            elif agent is not None and due <= end:
+            elif due <= end:
                 self.now = max(self.now, due)
+                agent = next(a for t, a in timers if t == due)
                 agent.took(agent.agent.handle_timer(self.now))
             else:
                 self.now = end

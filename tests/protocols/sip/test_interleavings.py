@@ -22,7 +22,17 @@ from protocols.sip.events import (
 )
 from protocols.sip.flow import Hop, Transport
 from protocols.sip.uri import Uri
-from tests.protocols.sip.network import ANSWER, CALLER, OFFER, Agent, Network, Two, bodies
+from tests.protocols.sip.network import (
+    ANSWER,
+    CALLER,
+    DELAY_S,
+    OFFER,
+    Agent,
+    Network,
+    Packet,
+    Two,
+    bodies,
+)
 from tests.protocols.sip.script import Script
 from tests.protocols.sip.test_incoming import Incoming
 from tests.protocols.sip.test_outgoing import Outgoing
@@ -465,3 +475,74 @@ def test_a_call_by_a_sips_uri_names_a_sips_contact_in_every_answer() -> None:
     tag = f";tag={call.dialog.local.tag}"
     ask("ACK", 1, tag)
     assert b"Contact: <sips:gateway@b.example" in ask("UPDATE", 2, tag)
+
+
+# ---------------------------------------------------------------------- acknowledgements
+
+
+def test_the_ack_of_a_reinvite_carries_the_credentials_of_the_reinvite() -> None:
+    """RFC 3261 section 22.1: a proxy cannot challenge an ACK, and drops one without them."""
+    one = Outgoing(credentials=Credentials("u", "p"))
+    one.peer.reply("INVITE", 407, 'Proxy-Authenticate: Digest realm="r", nonce="n", qop="auth"')
+    one.peer.reply("INVITE", 200, body="v=0")
+    assert one.peer.request("ACK").headers.get("Proxy-Authorization") is not None
+    one.call.reinvite(one.net.now, HOLD)
+    one.net.run(0.05)
+    one.peer.reply("INVITE", 200, body="v=0 held")
+    ack, invite = one.peer.request("ACK"), one.peer.request("INVITE")
+    assert ack.cseq.number == invite.cseq.number == 3
+    credentials = invite.headers.get("Proxy-Authorization")
+    assert credentials is not None
+    assert ack.headers.get("Proxy-Authorization") == credentials
+
+
+@pytest.mark.parametrize("contact", ["<sip:desk@p.example;transport=ws>", "<sip:d@p.example>"])
+@pytest.mark.parametrize("route", ["Record-Route: <tel:1>", "Subject: none"])
+def test_a_contact_that_cannot_be_reached_is_answered_where_the_invite_went(
+    contact: str, route: str
+) -> None:
+    """Without ACK and BYE the call would go on at the peer, and be billed."""
+    one = Outgoing()
+    one.peer.reply("INVITE", 200, route, body="v=0", contact=contact)
+    assert one.peer.names()[-1] == "ACK"
+    one.call.hang_up(one.net.now)
+    one.net.run(0.05)
+    assert one.peer.names()[-1] == "BYE"
+
+
+def test_a_prack_that_was_overtaken_is_sent_again_with_a_new_number() -> None:
+    """RFC 3261 section 12.2.2 has it refused for its order; without a PRACK the peer would give the
+    call up."""
+    two = Two()
+    held = [False]
+
+    def rule(packet: Packet) -> list[float]:
+        if packet.name == "PRACK" and not held[0]:
+            held[0] = True
+            return [0.3]
+        return [DELAY_S]
+
+    two.net.rules.append(rule)
+    two.invite()
+    two.taken.ring(two.net.now, 183, ANSWER)
+    two.net.run(0.05)
+    two.call.update(two.net.now)
+    two.net.run(1)
+    assert two.net.names().count("500 PRACK") == 1
+    two.answer(None)
+    assert two.call.state is two.taken.state is CallState.ESTABLISHED
+
+
+def test_a_peer_that_refuses_every_prack_is_not_asked_for_ever() -> None:
+    one = Outgoing()
+    one.peer.reply("INVITE", 183, "Require: 100rel", "RSeq: 1", body="v=0 early")
+    for _ in range(5):
+        one.peer.reply("PRACK", 500)
+    assert len([name for name in one.peer.names() if name == "PRACK"]) == 2
+
+
+def test_a_100_repeats_the_timestamp_of_the_invite() -> None:
+    """RFC 3261 section 8.2.6.1."""
+    one = Incoming()
+    one.invite("Timestamp: 54.25")
+    assert one.response("100 INVITE").headers.get("Timestamp") == "54.25"

@@ -91,6 +91,14 @@ def test_responses_and_requests_within_a_call_go_to_whose_mark_they_bear() -> No
     assert mark_of(request()) == ""
 
 
+def test_a_tag_behind_a_long_way_of_proxies_is_found() -> None:
+    """A message of a stream may have more Via and Record-Route than a datagram holds."""
+    way = "".join(f"Via: SIP/2.0/TCP p{n}.example;branch=z9hG4bK{n:090}\r\n" for n in range(60))
+    data = request("BYE", user="first", to_tag="g1.tag")
+    start, rest = data.split(b"\r\n", 1)
+    assert choose(start + b"\r\n" + way.encode() + rest, BOTH) is SECOND
+
+
 def test_a_new_request_goes_to_the_user_that_it_names_or_to_the_first() -> None:
     assert choose(request(user="second"), BOTH) is SECOND
     assert choose(request(user="+12125550100"), BOTH) is FIRST
