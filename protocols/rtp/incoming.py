@@ -134,7 +134,7 @@ class Incoming:
 
     def remove_tap(self, tap: Tap) -> None:
         """End a listener; nothing happens if it is none."""
-        self._taps = [each for each in self._taps if each is not tap]
+        self._taps = [each for each in self._taps if each != tap]
 
     def pull(self) -> None:
         """20 ms have passed: give the listeners their frame. One that raises is removed and the

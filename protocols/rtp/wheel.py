@@ -2,7 +2,7 @@
 
 Time is cut into ticks of 5 ms, counted from one moment, so that errors never add up. Each member
 has its turn every few ticks; members are spread evenly over the ticks, so that no tick has much
-more to do than another. A process that was held up makes up for at most two packets a call; what
+more to do than another. A process that was held up makes up for at most 40 ms of a call; what
 is beyond that is left out, and the tick's number says so: timestamps are computed from it.
 """
 

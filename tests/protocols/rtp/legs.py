@@ -83,8 +83,7 @@ class Bench:
             self.tick += ticks
 
     def listen(self) -> None:
-        self.tap = self.frames.append
-        self.leg.add_tap(self.tap)
+        self.leg.add_tap(self.frames.append)
 
     def hear(self, data: bytes, source: Address = PEER) -> None:
         self.leg.receive(data, source, self.now)

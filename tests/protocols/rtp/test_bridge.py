@@ -15,7 +15,8 @@ from protocols.rtp.clip import ULAW_TO_ALAW, Clip
 from protocols.rtp.events import DigitReceived, MediaStarted
 from protocols.rtp.leg import bridge, unbridge
 from protocols.rtp.packet import RtpPacket, build
-from protocols.rtp.parameters import Direction
+from protocols.rtp.parameters import Direction, SrtpKeys
+from protocols.rtp.srtp import SUITES, SrtpContext
 from tests.protocols.rtp.legs import AUDIO, PARAMETERS, PEER, Bench, key, voice
 
 
@@ -87,6 +88,30 @@ def test_a_second_bridge_has_its_own_numbers() -> None:
     assert [each.sequence for each in packets] == [
         (packets[0].sequence + n) & 0xFFFF for n in range(10)
     ]
+
+
+@given(st.permutations(range(12)), st.sets(st.integers(0, 11), max_size=4), st.booleans())
+def test_a_bridge_into_an_encrypted_leg(order: list[int], gone: set[int], wraps: bool) -> None:
+    """Whatever comes in whatever order is encrypted and can be decrypted, also where our numbers
+    wrap; a copy that comes in is not sent."""
+    suite = next(iter(SUITES))
+    ours = SrtpKeys(suite, send=bytes(30), receive=bytes(range(30)))
+    peer = SrtpContext(SrtpKeys(suite, send=ours.receive, receive=ours.send))
+    one, two = Bench(seed=1), Bench(seed=2, keys=ours)
+    bridge(one.leg, two.leg)
+    one.hear(voice(100))
+    first = peer.unprotect(two.sent[0])
+    distance = 0x10000 - 6 - int.from_bytes(first[2:4], "big") if wraps else 1
+    for step in range(2000, distance, 2000):
+        one.hear(voice(100 + step))
+        peer.unprotect(two.sent[-1])
+    kept = [n for n in order if n not in gone]
+    before = len(two.sent)
+    for n in kept:
+        for _ in range(2):
+            one.hear(voice(100 + distance + n, mark=n))
+    heard = [peer.unprotect(each)[-1] for each in two.sent[before:]]
+    assert heard == kept
 
 
 def noise(n: int, ssrc: int) -> bytes:

@@ -211,6 +211,16 @@ def test_a_peer_is_heard() -> None:
     assert {each for frame in heard for each in frame} == set(converted)
 
 
+def test_a_listener_that_ends_hears_no_more() -> None:
+    """Also a method, which Python makes anew each time it is named."""
+    bench = Bench()
+    bench.leg.add_tap(bench.frames.append)
+    bench.run(2)
+    bench.leg.remove_tap(bench.frames.append)
+    bench.run(2)
+    assert len(bench.frames) == 2
+
+
 def test_strangers_change_nothing() -> None:
     """A thousand packets a second from elsewhere, keys among them: recording, keys and counts are
     what they would be without."""
@@ -306,7 +316,7 @@ def test_counts_outlive_a_stream_and_its_listeners() -> None:
             bench.hear(voice(n, ssrc=ssrc))
             bench.run(1)
     bench.run(8)
-    bench.leg.remove_tap(bench.tap)
+    bench.leg.remove_tap(bench.frames.append)
     before = bench.leg.statistics()
     assert (before.reordered, before.duplicates) == (2, 2)
     assert before.concealed

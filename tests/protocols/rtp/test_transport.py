@@ -161,6 +161,49 @@ async def test_a_peer_that_moves_is_followed(engine: MediaEngine) -> None:
             assert parse(data).payload_type == 0
 
 
+async def test_a_peer_behind_address_translation(engine: MediaEngine) -> None:
+    """Its sound comes from another port than SDP says: it is heard, ours goes there, and whoever
+    sits at the port that SDP named changes nothing any more."""
+    told = Told()
+    leg = engine.open(LOOPBACK, told)
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as named,
+    ):
+        for each in (peer, named):
+            each.bind((HOST, 0))
+            each.setblocking(False)
+        engine.start(leg, towards(named.getsockname()[1]))
+        for n in range(5):
+            peer.sendto(build(RtpPacket(0, n, n * 160, 9, b"\x10" * 160)), (HOST, leg.port))
+        await told.wait(lambda event: event == MediaStarted(peer.getsockname()))
+        data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(peer, 2048), 10)
+        assert parse(data).payload_type == 0
+        named.sendto(build(RtpPacket(101, 5, 800, 9, b"\x01\x0a\x00\xa0")), (HOST, leg.port))
+        peer.sendto(build(RtpPacket(101, 6, 960, 9, b"\x05\x0a\x00\xa0")), (HOST, leg.port))
+        await told.wait(lambda event: isinstance(event, DigitReceived))
+        assert told.events == [MediaStarted(peer.getsockname()), DigitReceived("5")]
+
+
+async def test_sound_goes_over_ipv6() -> None:
+    """The same engine on an address of version 6, where the machine has any."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            pytest.skip("no IPv6 here")
+    engine = MediaEngine("::1", PortPool(20_000, 29_999))
+    network = (ip_network("::1/128"),)
+    here, there = Told(), Told()
+    one, two = engine.open(network, here), engine.open(network, there)
+    engine.start(one, replace(PARAMETERS, remote=("::1", two.port), rtcp=None))
+    engine.start(two, replace(PARAMETERS, remote=("::1", one.port), rtcp=None))
+    one.send_digits("6", duration_ms=60)
+    await there.wait(lambda event: event == DigitReceived("6"))
+    engine.close()
+    assert there.events[0] == MediaStarted(("::1", one.port))
+
+
 async def test_a_bridge_over_sockets(engine: MediaEngine) -> None:
     """Four legs: the outer two hear each other through the inner two."""
     caller, _, inner, _ = pair(engine)
