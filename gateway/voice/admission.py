@@ -34,17 +34,27 @@ class Admission:
         self.max_calls = max_calls
         self.now = 0
         """Calls under way."""
+        self.before: Admission | None = None
+        """Of settings that are not any more: the calls that began under them count too."""
         self.refused = 0
         self._bucket = TokenBucket(calls_per_s, max(1.0, calls_per_s), now)
 
     @property
     def room(self) -> int:
         """Calls that may begin, the pace aside."""
-        return max(0, self.max_calls - self.now)
+        return max(0, self.max_calls - self.taken)
+
+    @property
+    def taken(self) -> int:
+        """Calls under way, those before a change of the settings included."""
+        before = self.before.taken if self.before is not None else 0
+        if not before:
+            self.before = None
+        return self.now + before
 
     def begin(self, now: float) -> None:
         """Count a call. Raises TrunkBusy when it may not begin now."""
-        if self.now >= self.max_calls:
+        if self.taken >= self.max_calls:
             self.refused += 1
             raise TrunkBusy(f"all {self.max_calls} calls of the trunk are taken", _FULL_RETRY_S)
         if not self._bucket.take(now):

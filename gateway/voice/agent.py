@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 from config.settings import TrunkSettings
@@ -10,6 +13,7 @@ from protocols.sip.digest import Credentials
 from protocols.sip.endpoint import UserAgent
 from protocols.sip.flow import Randomness
 from protocols.sip.limits import DEFAULT_LIMITS, Limits
+from protocols.sip.resolving import Target
 from protocols.sip.sharing import MarkedRandomness
 
 
@@ -53,6 +57,18 @@ def routes_of(settings: TrunkSettings) -> tuple[str, ...]:
 def bracketed(host: str) -> str:
     """A host as URIs have it."""
     return f"[{host}]" if ":" in host else host
+
+
+def own_address(listen: str, servers: Iterable[Target]) -> str:
+    """The address that packets to these servers leave from, where we listen on `listen`."""
+    if listen not in ("0.0.0.0", "::"):  # noqa: S104 - compared only
+        return listen
+    for target in servers:
+        family = socket.AF_INET6 if ":" in target.address else socket.AF_INET
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((target.address, target.port))  # sends nothing
+            return str(probe.getsockname()[0])
+    return "127.0.0.1"
 
 
 def _limits(max_calls: int) -> Limits:

@@ -33,6 +33,7 @@ from protocols.sip.events import EndCause, Event
 from protocols.sip.fields import Body, NameAddr, Reason
 from protocols.sip.flow import Hop
 from protocols.sip.resolving import Target
+from protocols.sip.uri import Uri
 
 EVENTS_MAX: Final = 512
 """Events that wait for their reader; the oldest are dropped."""
@@ -50,6 +51,8 @@ class CallHost(SoundHost, Protocol):
     endpoint: Endpoint
     credentials: Credentials | None
     routes: tuple[str, ...]
+
+    def require_allowed(self, number: str) -> None: ...
 
     def target_failed(self, target: Target, words: str) -> None: ...
 
@@ -166,14 +169,14 @@ class TrunkCall:
 
     def redirect(self, numbers: Iterable[str], code: int = 302) -> None:
         """Incoming: send the caller to numbers in E.164 form. Raises LocalProtocolError."""
-        contacts = [NameAddr(self._host.identities.called(number)) for number in numbers]
+        contacts = [NameAddr(self._called(number)) for number in numbers]
         self._call.redirect(self._now, contacts, code)
         self._flush()
 
     def transfer(self, number: str) -> None:
         """Ask the other side to call a number in E.164 form instead (REFER); TransferProgress
         follows. Raises LocalProtocolError."""
-        self._call.refer(self._now, self._host.identities.called(number))
+        self._call.refer(self._now, self._called(number))
         self._flush()
 
     # ------------------------------------------------------------------ how calls begin
@@ -432,6 +435,10 @@ class TrunkCall:
         timer = self._timers.pop(name, None)
         if timer is not None:
             timer.cancel()
+
+    def _called(self, number: str) -> Uri:
+        self._host.require_allowed(number)
+        return self._host.identities.called(number)
 
     @property
     def _call(self) -> Call:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,13 +11,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from config.settings import TrunkSettings, VoiceSettings
-from gateway.phone import is_e164
+from gateway.phone import mask
 from gateway.voice.admission import Admission, TrunkBusy, TrunkDown
 from gateway.voice.agent import (
     bracketed,
     contact_user,
     credentials_of,
     make_agent,
+    own_address,
     routes_of,
 )
 from gateway.voice.call_events import CallEnd, CallEvent
@@ -71,6 +71,8 @@ class Common:
     resolver: Resolver
     rng: Randomness
     wall: Callable[[], float]
+    is_allowed: Callable[[str], bool]
+    """Whether a number in E.164 form may be called at all."""
     host: str
     """Where we listen."""
     port: int
@@ -148,6 +150,11 @@ class Trunk:
         )
         self._admission = Admission(settings.max_calls, settings.calls_per_s, self.endpoint.now)
 
+    def follow(self, before: Trunk) -> None:
+        """Go on where a trunk of this name left off: its calls count, and are shown."""
+        self.ladders = before.ladders
+        self._admission.before = before._admission
+
     # ------------------------------------------------------------------ what calls need
 
     @property
@@ -171,7 +178,14 @@ class Trunk:
     @property
     def media_address(self) -> str:
         """Where the peer sends its sound."""
-        return self._public or self._own_address()
+        return self._public or own_address(self._common.host, self.servers.all)
+
+    def require_allowed(self, number: str) -> None:
+        """Whom nobody may be made to call: toll fraud lives on numbers of other countries and on
+        premium ones. Raises LocalProtocolError."""
+        if not self._common.is_allowed(number):
+            words = "is no number in E.164 form of a country and kind that is called"
+            raise LocalProtocolError(f"{mask(number)} {words}")
 
     def target_failed(self, target: Target, words: str) -> None:
         """A call could not be made by this server."""
@@ -214,9 +228,8 @@ class Trunk:
         context: object = None,
     ) -> TrunkCall:
         """Call a number in E.164 form. Raises TrunkBusy or TrunkDown when nothing was sent,
-        LocalProtocolError for what cannot be written, and OSError without a free port."""
-        if not is_e164(to):
-            raise LocalProtocolError("a number to call is in E.164 form")
+        LocalProtocolError for what cannot be written or called, OSError without a free port."""
+        self.require_allowed(to)
         now = self.endpoint.now
         targets = self.servers.order(now) if self.servers.all else []
         if self.is_stopped or not targets:
@@ -323,23 +336,11 @@ class Trunk:
     def _set_local(self) -> None:
         """What we are called in Via and Contact."""
         common = self._common
-        host = self._public or self._own_address()
-        host = f"[{host}]" if ":" in host else host
+        host = bracketed(self.media_address)
         agent = self.endpoint.agent
         agent.set_local(Transport.UDP, host, common.port)
         agent.set_local(Transport.TCP, host, common.port)
         agent.set_local(Transport.TLS, host, common.tls_port or common.port)
-
-    def _own_address(self) -> str:
-        """The address that packets to the trunk leave from."""
-        if self._common.host not in ("0.0.0.0", "::"):  # noqa: S104 - compared only
-            return self._common.host
-        for target in self.servers.all:
-            family = socket.AF_INET6 if ":" in target.address else socket.AF_INET
-            with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
-                probe.connect((target.address, target.port))  # sends nothing
-                return str(probe.getsockname()[0])
-        return "127.0.0.1"
 
     def _ask(self, now: float) -> None:
         """OPTIONS to each server; one that does not answer soon counts as gone until it does."""
@@ -473,7 +474,7 @@ class Trunk:
 
     def _figures(self) -> dict[str, Any]:
         return {
-            "calls": len(self.calls),
+            "calls": self._admission.taken,
             "max_calls": self.settings.max_calls,
             "registered_since": self._enrolment.since,
             "registered_for_s": self._enrolment.for_s if self._enrolment.since else None,

@@ -10,11 +10,13 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import count
 from typing import Final
 
-from config.settings import Settings, TrunkSettings, split_listen
+from config.settings import Settings, SmsSettings, TrunkSettings, split_listen
 from gateway.errors import GatewayError
+from gateway.phone import PhoneError, normalize
 from gateway.voice.calls import TrunkCall
 from gateway.voice.dns import Resolver
 from gateway.voice.tls import TlsFault, server_context
@@ -108,7 +110,7 @@ class TrunkSet:
         begun = [self._begin(each) for each in wanted if each.name not in kept]
         for trunk in begun:
             if trunk.name in old:
-                trunk.ladders = old[trunk.name].ladders
+                trunk.follow(old[trunk.name])
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LEAVE_S):
                 await asyncio.gather(*(trunk.looked.wait() for trunk in begun))
@@ -181,6 +183,7 @@ class TrunkSet:
             resolver=resolver,
             rng=rng,
             wall=self._wall,
+            is_allowed=partial(_is_allowed, self._settings.sms),
             host=host,
             port=self.port,
             tls_port=self.tls_port,
@@ -222,6 +225,13 @@ class TrunkSet:
             self.on_incoming(call)
         else:
             call.reject(NOT_HERE)
+
+
+def _is_allowed(sms: SmsSettings, number: str) -> bool:
+    try:
+        return normalize(number, sms.default_region, sms.countries) == number
+    except PhoneError:
+        return False
 
 
 async def _resolve(resolver: Resolver, hop: Hop) -> Sequence[Target]:
