@@ -22,6 +22,16 @@ class Noise:
     connections: int = 0
     last_host: str = ""
 
+    def add_datagram(self, host: str) -> None:
+        """A stranger sent a datagram."""
+        self.datagrams += 1
+        self.last_host = host
+
+    def add_connection(self, host: str) -> None:
+        """A stranger tried to connect."""
+        self.connections += 1
+        self.last_host = host
+
 
 class Allowlist(Generic[Owner]):
     """Networks, and whose peers live there: several owners may share one."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl as ssl_module
-from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any, Final, cast
 
 from protocols.sip.agent_driver import Endpoint
 from protocols.sip.allowlist import Allowlist, Noise
+from protocols.sip.entrance import Entrance
 from protocols.sip.errors import SipError
 from protocols.sip.flow import Hop, Outgoing, Transport
 from protocols.sip.framing import PING, PONG, KeepAlive, StreamFramer
@@ -34,6 +34,15 @@ _BACKLOG: Final = 128
 _MAX_ASKED: Final = 64
 _PORT_TRIES: Final = 16
 _UDP_BUFFER_BYTES: Final = 1_048_576
+# What a firewall forgot is noticed after two minutes, and holds no place of its address for longer.
+_STREAM_OPTIONS: Final = (
+    (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
+    (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+    (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 60),
+    (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 15),
+    (socket.IPPROTO_TCP, "TCP_KEEPCNT", 4),
+)
+_ANY: Final = ("0.0.0.0", "::")  # noqa: S104 - compared, not listened on
 
 Resolve = Callable[[Hop], Awaitable[Sequence[Target]]]
 """Looks up a name that a peer wrote. Raises OSError."""
@@ -46,6 +55,7 @@ class TransportLimits:
     connections: int = 256
     connections_per_host: int = 32
     handshakes: int = 32
+    handshakes_per_host: int = 8
     handshake_s: float = 5.0
     connect_s: float = 4.0
     large_connect_s: float = 1.0
@@ -71,8 +81,7 @@ class _Datagrams(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         owners = self._shared.allowed.owners(addr[0])
         if not owners:
-            self._shared.noise.datagrams += 1
-            self._shared.noise.last_host = addr[0]
+            self._shared.noise.add_datagram(addr[0])
         elif data[:1] > b"\r":  # empty lines keep a way through a NAT open, and say nothing
             self._shared.deliver(data, Hop(Transport.UDP, addr[0], addr[1]), owners)
 
@@ -96,8 +105,9 @@ class _Stream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         sock = transport.get_extra_info("socket")
-        with suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for level, option, value in _STREAM_OPTIONS:
+            with suppress(OSError, AttributeError):
+                sock.setsockopt(level, getattr(socket, option), value)
         name = transport.get_extra_info("peername") or ("", 0)
         self.hop = self._shared.joined(self, Hop(self._kind, name[0], name[1]))
         self._care = KeepAliver(
@@ -202,7 +212,7 @@ class SipTransport:
         on_error: Callable[[Exception], None] | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
-        self.limits = limits or TransportLimits()
+        self.limits = own = limits or TransportLimits()
         self.allowed: Allowlist[Endpoint] = Allowlist()
         self.noise = Noise()
         self.on_error = on_error or self._raise_to_loop
@@ -213,11 +223,12 @@ class SipTransport:
         self._local_host: str | None = None
         self._listeners: list[tuple[socket.socket, asyncio.Task[None]]] = []
         self._streams: dict[int, _Stream] = {}
-        self._hosts: Counter[str] = Counter()
+        self._entrance = Entrance(
+            own.connections, own.connections_per_host, own.handshakes, own.handshakes_per_host
+        )
         self._by_key: dict[_Key, _Stream] = {}
         self._opening: dict[_Key, _Pending] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._handshakes = 0
         self._flow = 0
         self.tls: ssl_module.SSLContext | None = None
         """For callers; may be assigned, the next connections get the new certificates."""
@@ -289,21 +300,16 @@ class SipTransport:
             if not self._may_enter(address[0]):
                 sock.close()
                 continue
-            self._handshakes += 1
-            self._spawn(self._let_in(sock, kind))
+            self._entrance.arrives(address[0])
+            self._spawn(self._let_in(sock, kind, address[0]))
 
     def _may_enter(self, host: str) -> bool:
-        if not self.allowed.owners(host):
-            self.noise.connections += 1
-            self.noise.last_host = host
-            return False
-        return (
-            len(self._streams) + self._handshakes < self.limits.connections
-            and self._handshakes < self.limits.handshakes
-            and self._hosts[host] < self.limits.connections_per_host
-        )
+        if self.allowed.owners(host):
+            return self._entrance.has_room(host)
+        self.noise.add_connection(host)
+        return False
 
-    async def _let_in(self, sock: socket.socket, kind: Transport) -> None:
+    async def _let_in(self, sock: socket.socket, kind: Transport, host: str) -> None:
         is_tls = kind is Transport.TLS
         try:
             await self.loop.connect_accepted_socket(
@@ -315,7 +321,7 @@ class SipTransport:
         except OSError:
             sock.close()
         finally:
-            self._handshakes -= 1
+            self._entrance.arrived(host)
 
     # ------------------------------------------------------------------ what comes in
 
@@ -328,15 +334,13 @@ class SipTransport:
         """A connection stands; it gets its number."""
         self._flow += 1
         self._streams[self._flow] = stream
-        self._hosts[peer.host] += 1
+        self._entrance.stands(peer.host)
         return Hop(peer.transport, peer.host, peer.port, self._flow)
 
     def left(self, stream: _Stream) -> None:
         """A connection is gone: what waits for a response by it has failed."""
         self._streams.pop(stream.hop.flow or 0, None)
-        self._hosts[stream.hop.host] -= 1
-        if not self._hosts[stream.hop.host]:
-            del self._hosts[stream.hop.host]
+        self._entrance.left(stream.hop.host)
         for key in (keys := [each for each, one in self._by_key.items() if one is stream]):
             del self._by_key[key]
         for endpoint, hop in stream.asked:
@@ -404,8 +408,8 @@ class SipTransport:
     def _send_datagram(self, endpoint: Endpoint, out: Outgoing, host: str, port: int) -> None:
         if self._udp is None or self._udp.is_closing():
             endpoint.failed(out.hop)
-            return
-        self._udp.sendto(out.data, (host, port))
+        else:
+            self._udp.sendto(out.data, (host, port))
 
     def _send_stream(self, key: _Key, out: Outgoing, data: bytes) -> None:
         stream = self._by_key.get(key)
@@ -452,7 +456,7 @@ class SipTransport:
                 raise OSError("this trunk has no TLS")
             context = cast("ssl_module.SSLContext", endpoint.tls())
         own = self._local_host
-        local = (own, 0) if own and not _is_any(own) and (":" in own) == (":" in host) else None
+        local = (own, 0) if own and own not in _ANY and (":" in own) == (":" in host) else None
         async with asyncio.timeout(wait_s):
             _, stream = await self.loop.create_connection(
                 partial(_Stream, self, kind, endpoint),
@@ -494,7 +498,3 @@ def _words(error: OSError) -> str:
     if isinstance(error, ssl_module.SSLCertVerificationError):
         return f"the certificate is not trusted: {error.verify_message}"
     return error.strerror or str(error) or "no answer"
-
-
-def _is_any(host: str) -> bool:
-    return host in ("0.0.0.0", "::")  # noqa: S104 - compared, not listened on

@@ -346,6 +346,18 @@ async def test_connections_of_one_address_are_limited() -> None:
             each.close()
 
 
+async def test_the_system_looks_whether_a_silent_peer_is_there() -> None:
+    """On both sides: what was cut without a word must not hold a place for an hour."""
+    async with place() as there, place() as here:
+        await here.ask(there.hop(Transport.TCP))
+        for side in (here, there):
+            (stream,) = side.sockets._streams.values()
+            assert stream._transport is not None
+            sock = stream._transport.get_extra_info("socket")
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 120
+
+
 async def test_we_ping_the_connections_that_we_opened() -> None:
     """RFC 5626 section 3.5.1; a peer that never answered a ping is not held to it."""
     heard = asyncio.Event()
@@ -436,6 +448,28 @@ async def test_a_handshake_that_never_comes_is_given_up(authority: Authority) ->
         reader, writer = await asyncio.open_connection(HOST, here.tls_port)
         assert await hung_up(reader)
         writer.close()
+
+
+async def test_a_peer_that_hangs_in_its_handshakes_takes_no_place_of_others(
+    authority: Authority,
+) -> None:
+    """Each address has a part of the handshakes that may be under way."""
+    limits = TransportLimits(handshakes=4, handshakes_per_host=2, handshake_s=30.0)
+    async with (
+        place(networks=["127.0.0.0/8"], tls=server_tls(authority), limits=limits) as there,
+        place(client_tls=client_tls(authority), server_name=NAME) as here,
+    ):
+        own = (STRANGER, 0)
+        hanging = [
+            await asyncio.open_connection(HOST, there.tls_port, local_addr=own) for _ in range(2)
+        ]
+        for _ in range(4):
+            reader, writer = await asyncio.open_connection(HOST, there.tls_port, local_addr=own)
+            assert await hung_up(reader)
+            writer.close()
+        assert (await here.ask(there.hop(Transport.TLS))).code == 200
+        for _, writer in hanging:
+            writer.close()
 
 
 # ---------------------------------------------------------------------- large requests
