@@ -510,6 +510,33 @@ def test_a_round_trip_is_measured() -> None:
     assert found.far_view.jitter_ms == 10.0
 
 
+U32 = st.integers(0, 0xFFFFFFFF)
+
+
+@given(
+    st.lists(st.tuples(U32, st.integers(0, 255), st.integers(-0x800000, 0x7FFFFF), U32, U32, U32))
+)
+def test_figures_of_a_lying_peer_are_figures(
+    blocks: list[tuple[int, int, int, int, int, int]],
+) -> None:
+    """Whatever it reports of us: shares are shares, and a round trip is under a minute."""
+    bench = Bench()
+    bench.hear(voice(0))
+    bench.run(1)
+    ssrc = bench.packets[0].ssrc
+    for sent_ntp, fraction, lost, highest, last_sr, delay in blocks:
+        block = ReceptionReport(ssrc, fraction, lost, highest, 5, last_sr, delay)
+        report = SenderReport(9, sent_ntp << 16, 1, 1, 1, (block,))
+        bench.leg.receive_rtcp(rtcp.build(report), PEER, bench.now)
+        found = bench.leg.statistics()
+        assert found.far_view is not None
+        assert 0.0 <= found.far_view.fraction_lost < 1.0
+        assert found.round_trip_s is None or 0.0 <= found.round_trip_s < 60.0
+    while not bench.rtcp:
+        bench.run(1)
+    rtcp.parse(bench.rtcp[0])
+
+
 def test_a_goodbye_is_told_and_said() -> None:
     """BYE of the stream that we hear, once; and ours at the end."""
     bench = Bench()

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import resource
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from ipaddress import ip_network
@@ -20,8 +21,14 @@ from protocols.rtp.leg import Leg
 from protocols.rtp.packet import RtpPacket, build, parse
 from protocols.rtp.parameters import MediaParameters
 from protocols.rtp.ports import PortPool, PortsExhaustedError
-from protocols.rtp.recording import HEADER_BYTES, FrameBuffer, WavWriter, wav_header
-from protocols.rtp.transport import MediaEngine
+from protocols.rtp.recording import (
+    CHUNK_FRAMES,
+    HEADER_BYTES,
+    FrameBuffer,
+    WavWriter,
+    wav_header,
+)
+from protocols.rtp.transport import MAX_WAITING_CHUNKS, MediaEngine
 from tests.protocols.rtp.legs import PARAMETERS
 
 HOST = "127.0.0.1"
@@ -333,6 +340,49 @@ async def test_what_the_disk_refuses_is_told(engine: MediaEngine, tmp_path: Path
         await recording.finish()
     assert recording.is_full
     assert TONE[:160] in await frames(two, 10)
+
+
+async def test_a_disk_that_hangs_costs_one_recording(
+    engine: MediaEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for it is bounded; the recording says that it is not whole, and what was written
+    before can be heard."""
+    written, goes_on = threading.Semaphore(0), threading.Event()
+    append = WavWriter.append
+
+    def hang(writer: WavWriter, data: bytes) -> None:
+        if data == TONE[:160] * CHUNK_FRAMES:
+            assert goes_on.wait(20)
+        append(writer, data)
+        written.release()
+
+    monkeypatch.setattr(WavWriter, "append", hang)
+    leg = engine.open(LOOPBACK, Told())
+    recording = engine.record(leg, tmp_path / "call.wav", 3600.0)
+    for _ in range(CHUNK_FRAMES):
+        recording(bytes(160))
+    for _ in range(2):
+        assert await asyncio.to_thread(written.acquire, timeout=20)
+    for _ in range((MAX_WAITING_CHUNKS + 2) * CHUNK_FRAMES):
+        recording(TONE[:160])
+    assert recording.is_full
+    goes_on.set()
+    with pytest.raises(OSError, match="keep up"):
+        await recording.finish()
+    data = (tmp_path / "call.wav").read_bytes()
+    assert data == wav_header(CHUNK_FRAMES * 160) + bytes(CHUNK_FRAMES * 160)
+
+
+async def test_the_end_of_all_calls_waits_for_recordings(tmp_path: Path) -> None:
+    """A process that is stopped leaves whole files."""
+    engine = MediaEngine(HOST, PortPool(20_000, 29_999))
+    leg = engine.open(LOOPBACK, Told())
+    recording = engine.record(leg, tmp_path / "call.wav", 60.0)
+    for _ in range(CHUNK_FRAMES + 7):
+        recording(TONE[:160])
+    engine.close()
+    assert len(read((tmp_path / "call.wav").read_bytes()).samples) == (CHUNK_FRAMES + 7) * 160
+    assert await recording.finish() == pytest.approx((CHUNK_FRAMES + 7) * 0.02)
 
 
 def test_the_head_of_a_recording() -> None:

@@ -134,6 +134,31 @@ def test_bad_ranges(first: int, last: int) -> None:
         PortPool(first, last)
 
 
+@given(st.lists(st.tuples(st.integers(0, 30), st.booleans(), st.integers(0, 9)), max_size=80))
+def test_no_port_is_lost_or_given_twice(steps: list[tuple[int, bool, int]]) -> None:
+    """Whatever calls begin and end: a port has one call, rests after it, and is there again."""
+    pool = PortPool(10_000, 10_019, rest_s=60.0)
+    now, taken, rested = 0.0, [], dict[int, float]()
+    for wait_s, is_taking, index in steps:
+        now += wait_s
+        if is_taking:
+            try:
+                port = pool.take(now)
+            except PortsExhaustedError:
+                assert len(taken) + sum(until > now for until in rested.values()) == 10
+                continue
+            assert port not in taken
+            assert rested.pop(port, 0.0) <= now
+            taken.append(port)
+        elif taken:
+            port = taken.pop(index % len(taken))
+            pool.give_back(port, now)
+            rested[port] = now + 60.0
+    for port in taken:
+        pool.give_back(port, now)
+    assert len({pool.take(now + 60.0) for _ in range(10)}) == 10
+
+
 # Sources ------------------------------------------------------------------------------------------
 
 NETWORKS = (ip_network("192.0.2.0/24"),)
