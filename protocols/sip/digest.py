@@ -104,12 +104,14 @@ def digest_response(
 
 
 class _Answer:
-    """A challenge being answered and how often its nonce was used."""
+    """A challenge being answered, how often its nonce was used, and the first client nonce, which
+    the session key of `-sess` is made of."""
 
-    __slots__ = ("challenge", "uses")
+    __slots__ = ("challenge", "cnonce", "uses")
 
-    def __init__(self, challenge: Challenge) -> None:
+    def __init__(self, challenge: Challenge, cnonce: str) -> None:
         self.challenge = challenge
+        self.cnonce = cnonce
         self.uses = 0
 
 
@@ -156,9 +158,10 @@ class DigestClient:
     def _remember(self, is_proxy: bool, challenge: Challenge) -> None:
         """The newest last. The count of a nonce goes on for as long as the nonce is the same."""
         known = self._answers.pop((is_proxy, challenge.realm), None)
-        answer = self._answers[is_proxy, challenge.realm] = _Answer(challenge)
+        answer = _Answer(challenge, self._rng.token())
         if known is not None and known.challenge.nonce == challenge.nonce:
-            answer.uses = known.uses
+            answer.cnonce, answer.uses = known.cnonce, known.uses
+        self._answers[is_proxy, challenge.realm] = answer
         if len(self._answers) > _MAX_REALMS:
             del self._answers[next(iter(self._answers))]
 
@@ -180,7 +183,8 @@ class DigestClient:
         if challenge.qop:
             params |= {"qop": challenge.qop, "nc": f"{answer.uses:08x}"}
         if challenge.qop or challenge.algorithm.endswith("-SESS"):
-            params["cnonce"] = self._rng.token()
+            is_session = challenge.algorithm.endswith("-SESS")
+            params["cnonce"] = answer.cnonce if is_session else self._rng.token()
         password = self._credentials.password
         params["response"] = digest_response(params, username, password, method, body)
         if challenge.opaque is not None:

@@ -51,6 +51,7 @@ class KeepAliver:
         self._pong_by: float | None = None
         self._answer_by: float | None = None
         self._has_ponged = False
+        self._pinged_at: float | None = None
         self.why = ""
         """Why it is to be closed."""
 
@@ -61,7 +62,8 @@ class KeepAliver:
         self._first_by = None
         self._answer_by = None
         if is_pong:
-            self._has_ponged = True
+            asked_at = self._pinged_at
+            self._has_ponged |= asked_at is not None and now <= asked_at + PONG_S
             self._pong_by = None
 
     def rest(self, now: float, *, has_rest: bool) -> None:
@@ -97,7 +99,7 @@ class KeepAliver:
         if self.why:
             return Care.CLOSE
         if self._ping_s and now >= self._sent_at + self._ping_s:
-            self._sent_at = now
+            self._sent_at = self._pinged_at = now
             if self._has_ponged and self._pong_by is None:
                 self._pong_by = now + PONG_S
             return Care.PING

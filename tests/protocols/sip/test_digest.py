@@ -163,6 +163,22 @@ def test_challenges_are_read_as_servers_write_them(value: str) -> None:
     assert (parsed.realm, parsed.nonce, parsed.qop) == ("r", "n", "auth")
 
 
+def test_a_session_key_stays_for_as_long_as_its_nonce() -> None:
+    """It is made of the first client nonce (RFC 7616 section 3.4.2): with another one a server
+    that keeps it would refuse us."""
+    ours = client()
+    ours.learn(refusal(SHA.replace("SHA-256", "SHA-256-sess")), DigestTries())
+    values = [ours.headers("INVITE", "sip:x@y")[0][1] for _ in range(2)]
+    ours.learn(refusal(SHA.replace("SHA-256", "SHA-256-sess")), DigestTries())
+    values.append(ours.headers("INVITE", "sip:x@y")[0][1])
+    assert len({value.split("cnonce=")[1].split(",")[0] for value in values}) == 1
+    assert ["nc=0000000" + value.split("nc=0000000")[1][0] for value in values] == [
+        "nc=00000001",
+        "nc=00000002",
+        "nc=00000003",
+    ]
+
+
 def test_a_realm_that_is_not_ours_is_not_answered() -> None:
     assert not client("mine").learn(refusal(MD5), DigestTries())
 

@@ -46,6 +46,16 @@ def test_a_peer_that_ponged_once_has_to_go_on() -> None:
     assert care.why == "pings are not answered any more"
 
 
+def test_an_empty_line_that_answers_no_ping_binds_nobody_to_pongs() -> None:
+    """Some peers send empty lines of their own accord and know nothing of pings."""
+    care = opened(ping_s=30.0)
+    care.heard(110.0, is_pong=True)
+    assert care.check(130.0) is Care.PING
+    care.heard(155.0, is_pong=True)  # too late for an answer
+    assert care.check(160.0) is Care.PING
+    assert care.check(171.0) is Care.NOTHING
+
+
 def test_a_caller_has_to_say_something_whole_in_time() -> None:
     """Neither silence nor a message that never ends holds a connection."""
     patience = Patience(first_s=10.0, message_s=20.0, idle_s=50.0)
