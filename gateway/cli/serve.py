@@ -47,7 +47,7 @@ async def run(args: argparse.Namespace) -> int:
     async with contextlib.AsyncExitStack() as stack:
         sandbox = Sandbox(settings)
         if args.sandbox or settings.sandbox.is_on:
-            settings = await stack.enter_async_context(sandbox)
+            settings = await _began(stack, sandbox)
 
         def read() -> tuple[Settings, Places]:
             again, places = load_with_places(config_path(args), os.environ)
@@ -58,6 +58,14 @@ async def run(args: argparse.Namespace) -> int:
         except GatewayError as error:
             raise CommandError(str(error), "see gateway serve --help") from error
         return await serve(gateway)
+
+
+async def _began(stack: contextlib.AsyncExitStack, sandbox: Sandbox) -> Settings:
+    """The settings with the simulated peers, which run till the stack ends. Raises CommandError."""
+    try:
+        return await stack.enter_async_context(sandbox)
+    except GatewayError as error:
+        raise CommandError(str(error)) from error
 
 
 def _spare_the_collector() -> None:

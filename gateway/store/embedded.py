@@ -210,10 +210,16 @@ class EmbeddedPostgres:
     def _prepare_folder(self) -> tuple[int, int]:
         """Make the folders where missing; user and group id of who runs the server."""
         is_root = os.geteuid() == 0
-        self._data_dir.mkdir(mode=0o711 if is_root else 0o700, parents=True, exist_ok=True)
         folder = self._files.folder
-        account = self._choose_account(is_root)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        try:
+            self._data_dir.mkdir(mode=0o711 if is_root else 0o700, parents=True, exist_ok=True)
+            account = self._choose_account(is_root)
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise EmbeddedPostgresError(
+                f"{self._data_dir} cannot keep data: {error.strerror}: name a folder that this "
+                "user may write to in [store] data_dir"
+            ) from error
         if is_root and folder.lstat().st_uid == 0:
             os.chown(folder, account.pw_uid, account.pw_gid, follow_symlinks=False)
         owner = folder.lstat().st_uid

@@ -27,6 +27,7 @@ from tests.store.folders import (
     find_python,
     is_locked,
 )
+from tests.store.sample import OS_USER
 
 IS_ROOT = os.geteuid() == 0
 ORDINARY_USER_ID = 65534
@@ -344,6 +345,15 @@ async def test_a_folder_that_the_servers_user_cannot_enter_is_named(tmp_path: Pa
     server = EmbeddedPostgres(tmp_path / "data", os_user="nobody")
     with pytest.raises(EmbeddedPostgresError, match=r"may not enter .* \[store\] data_dir"):
         await server.start()
+
+
+@pytest.mark.parametrize("name", ["file", "file/below", "/proc/nowhere"])
+async def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path, name: str) -> None:
+    """The refusal names the folder, and the setting to mend."""
+    (tmp_path / "file").touch()
+    folder = tmp_path / name
+    with pytest.raises(EmbeddedPostgresError, match=rf"{folder} .* \[store\] data_dir"):
+        await EmbeddedPostgres(folder, os_user=OS_USER).start()
 
 
 async def test_a_platform_without_the_wheel_is_told_what_to_do(
