@@ -59,12 +59,17 @@ def normalize(text: str, language: str = "en", lexicon: Mapping[str, str] = _NO_
     plain = clean(text, grammar.letters)
     if lexicon:
         plain = compiled(lexicon, grammar.letters).apply(plain)
+        _require_short(plain)
     spoken = finish(_apply(rules(grammar.code), plain), grammar.letters)
     if not spoken:
         raise UnspeakableText("nothing in it can be said")
+    _require_short(spoken)
+    return spoken
+
+
+def _require_short(spoken: str) -> None:
     if len(spoken) > MAX_SPOKEN_CHARS:
         raise UnspeakablyLong(f"takes more than {MAX_SPOKEN_CHARS:,} characters to say")
-    return spoken
 
 
 def _known() -> str:

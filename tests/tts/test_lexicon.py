@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts.lexicon import MAX_ENTRIES, LexiconError
-from tts.normalize import UnspeakableText, normalize
+import tts.normalize as normalize_module
+from tts.lexicon import MAX_ENTRIES, LexiconError, compiled
+from tts.normalize import UnspeakableText, UnspeakablyLong, normalize
 
 
 def said(text: str, lexicon: dict[str, str]) -> str:
@@ -79,3 +84,38 @@ def test_no_lexicon_lets_anything_else_out(entries: dict[str, str], text: str) -
     except (LexiconError, UnspeakableText):
         return
     assert all(c in " ,.?!'" or (c.isascii() and c.isalpha()) for c in spoken)
+
+
+def test_what_grows_beyond_what_a_call_says_is_refused_before_it_is_read() -> None:
+    """An entry a hundred times as long as its word costs nothing more than the refusal."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(normalize_module, "_apply", None)
+        with pytest.raises(UnspeakablyLong):
+            said("a " * 1_000, {"a": "9" * 120})
+
+
+def test_a_large_lexicon_leaves_others_their_turns() -> None:
+    """Hundreds of entries that all but match keep the interpreter from nobody else."""
+    lexicon = {f"{'a ' * 28}{number:03}": "x" for number in range(500)}
+    words = compiled(lexicon, "").apply
+    interval = sys.getswitchinterval()
+    turns, finished = 0, threading.Event()
+
+    def others() -> None:
+        nonlocal turns
+        while not finished.is_set():
+            turns += 1
+            time.sleep(0)
+
+    other = threading.Thread(target=others)
+    try:
+        sys.setswitchinterval(0.0001)
+        other.start()
+        before = turns
+        assert words("a " * 1_000) == "a " * 1_000
+        after = turns
+    finally:
+        finished.set()
+        other.join()
+        sys.setswitchinterval(interval)
+    assert after - before > 5

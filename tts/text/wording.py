@@ -31,7 +31,7 @@ def symbol_rules(g: Grammar) -> list[Rule]:
             lambda m: f" {g.speech['hashtag']} {_camel(m['tag'])} ",
         ),
         rule("/", r"(?<=[^\W\d_]) ?/ ?(?=[^\W\d_])", f" {g.speech['or']} "),
-        rule("=-", r"[=-]+>|<[=-]+|(?<=\w) +-+ +(?=\w)|--+", ", "),
+        rule("=-", r"(?<![=-])[=-]+>|<[=-]+|(?<=\w) +-+ +(?=\w)|--+", ", "),
     ]
     if signs:
         rules.append(rule(signs, f"[{re.escape(signs)}]", lambda m: f" {g.symbols[m[0]]} "))
