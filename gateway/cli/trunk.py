@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 
 _COLOURS: dict[str, Colour] = {"up": "green", "starting": "yellow", "unregistered": "red"}
 _COLUMNS = ("trunk", "state", "since", "registered", "round trip", "calls", "node", "error")
+_NEXT = {
+    "down": "see that host, port and transport are what the carrier says, that no firewall is in"
+    " between, and that the carrier knows our address; options_s = 0 for one that ignores OPTIONS",
+    "unregistered": "see that user, password and registrar are what the carrier says",
+    "unknown": "see whether its node runs: `gateway serve` with role voice",
+    "not run": "start a node with role voice, or let a running one read its settings (SIGHUP)",
+}
+"""What an operator does about a state."""
 _ANSWER_S = 3.0
 _CALLS_MAX = 100
 
@@ -74,12 +82,11 @@ async def show(args: argparse.Namespace) -> int:
     if args.json:
         print_json([describe(each) for each in found])
         return 0
-    kind = f" ({own.transport} to {own.proxy or own.host})" if own is not None else ""
-    print(f"{paint(args.name, 'bold')}{kind}")
+    print(f"{paint(args.name, 'bold')}{_way(own)}")
     for each in found:
         _show(each)
     if not found:
-        print("no node runs it: start one with role voice, `gateway serve --roles voice`")
+        print(f"no node runs it\n  next        {_NEXT['not run']}")
     return 0
 
 
@@ -183,6 +190,10 @@ def _show(trunk: TrunkShown) -> None:
     print(f"\n{state} since {_clock(trunk.since)}, by node {trunk.node or '?'}")
     if trunk.error:
         print(f"  error       {visible(trunk.error)}")
+    if (at := figures.get("registering_at")) is not None:
+        print(f"  registers   again at {_moment(at)}")
+    if (words := _NEXT.get(trunk.state)) is not None:
+        print(f"  next        {words}")
     if figures["registered_since"]:
         for_s = f"{figures['registered_for_s']:.0f} s at a time"
         print(f"  registered  since {_moment(figures['registered_since'])}, {for_s}")
@@ -198,8 +209,22 @@ def _show(trunk: TrunkShown) -> None:
             f"  messages    {figures['unreadable']:,} unreadable,"
             f" {figures['misdirected']:,} to addresses outside of networks, not sent"
         )
+    if figures.get("strangers"):
+        print(
+            f"  strangers   {figures['strangers']:,} times somebody outside of all trunks' networks"
+            f" got no answer, the last {visible(figures['last_stranger'])}"
+        )
     for at, error in reversed(figures["errors"]):
         print(f"  {_moment(at)}  {visible(error)}")
+
+
+def _way(own: TrunkSettings | None) -> str:
+    """Where a trunk leads, as the settings say."""
+    if own is None:
+        return ""
+    host, port = (own.proxy, own.proxy_port) if own.proxy else (own.host, own.port)
+    place = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
+    return f" ({own.transport} to {place})"
 
 
 def _server(server: dict[str, Any]) -> str:

@@ -25,7 +25,21 @@ if TYPE_CHECKING:
 _WAIT_MAX_S = 600.0
 _LOCATE_S = 10.0
 _STOP_S = 5.0
-_HELD_PORTS = 8
+_LADDERS_MAX = 8
+_UNHEARD = (
+    "nothing came back: see that host, port and transport are right, that no firewall is in"
+    " between, and that the carrier knows the address that we call from"
+)
+_HINTS = {
+    401: "the carrier wants the user and the password of an account",
+    403: "the carrier refuses us: see that it knows our address or account, and who calls",
+    404: "the carrier knows no such number: see number_format",
+    407: "the carrier refuses the user, the password or the realm",
+    484: "the carrier does not read the number: see number_format",
+    488: "the carrier takes no sound of ours: see codecs and srtp",
+    604: "the carrier knows no such number: see number_format",
+}
+"""What an operator does about a refusal."""
 
 
 def register_call(actions: Subparsers) -> None:
@@ -59,7 +73,7 @@ async def run(args: argparse.Namespace) -> int:
     except TimeoutError as error:
         raise CommandError(f"DNS does not tell where {trunk.host} is") from error
     except GatewayError as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(str(error), "`gateway check` looks at names and ports") from error
 
 
 def _number(text: str, settings: Settings) -> str:
@@ -136,7 +150,7 @@ async def _call(
     finally:
         await trunks.stop(loop.time() + _STOP_S)
     print()
-    for line in trunk.ladders.lines(_HELD_PORTS):
+    for line in trunk.ladders.lines(_LADDERS_MAX):
         print(visible(line))
     return _verdict(call, end, trunk)
 
@@ -196,9 +210,14 @@ def _words(event: object) -> str:
 
 def _verdict(call: TrunkCall, end: CallEnd, trunk: Trunk) -> int:
     """The figures of the call, or why it was none."""
+    from protocols.sip.events import EndCause
+
     if call.answered_at is None:
         fault = end.problem or trunk.endpoint.fault
         print(paint(f"not answered: {visible(fault or end.phrase or end.cause.value)}", "red"))
+        hint = _UNHEARD if end.cause is EndCause.TIMEOUT else _HINTS.get(end.code)
+        if hint and not fault:
+            print(f"  {hint}")
         return 1
     found = end.statistics
     if found is not None:

@@ -45,6 +45,8 @@ class Enrolment:
         """Seconds since the epoch; None while not registered."""
         self.for_s = 0.0
         """How long the registrar keeps us at a time."""
+        self.again_at: float | None = None
+        """When we register again after a failure, seconds since the epoch; None after none."""
         self._settings = settings
         self._servers = servers
         self._endpoint = endpoint
@@ -102,7 +104,7 @@ class Enrolment:
 
     def ended(self) -> None:
         """It was taken back."""
-        self._registration, self.since = None, None
+        self._registration, self.since, self.again_at = None, None, None
 
     def on_registered(self, event: Registered) -> None:
         """It stands."""
@@ -110,6 +112,7 @@ class Enrolment:
             self.since = self._wall()
             log.info("trunk %s is registered", self._settings.name)
         self.for_s = event.expires_s
+        self.again_at = None
         self._rotations = 0
 
     def on_failed(self, event: RegistrationFailed, now: float) -> None:
@@ -117,6 +120,7 @@ class Enrolment:
         if self.since is not None:
             log.warning("trunk %s is not registered any more", self._settings.name)
         self.since = None
+        self.again_at = None if event.retry_in_s is None else self._wall() + event.retry_in_s
         reason = self._endpoint.fault if event.code == 503 else ""
         self._on_fault(f"not registered: {event.code} {event.phrase} {reason}".rstrip())
         if event.code not in SERVER_TROUBLE or self._rotations + 1 >= len(self._servers.all):
@@ -141,6 +145,7 @@ class Enrolment:
         for target in self._servers.all:
             if (target.address, target.port) == (hop.host, hop.port):
                 self._servers.failed(target, "no answer to REGISTER", now)
+        self.again_at = None
         others = self._servers.order(now)
         registration.account = replace(registration.account, hop=hop_of(others[0]))
         registration.refresh(now)

@@ -7,7 +7,9 @@ from typing import Final
 
 from config.settings import TrunkSettings
 from gateway.phone import is_e164
+from protocols.sip.call import Identity
 from protocols.sip.fields import NameAddr
+from protocols.sip.message import Request
 from protocols.sip.uri import Uri
 
 _ANONYMOUS: Final = "anonymous"
@@ -101,6 +103,24 @@ class Identities:
             )
             fields.append(("Diversion", str(diverted)))
         return fields
+
+    def wanted(self, request: Request, contact_user: str) -> str:
+        """Whom a caller wants: of a call to our registered contact To says it."""
+        code = self._settings.country_code
+        if request.uri.user_text not in (contact_user, ""):
+            return read_number(request.uri.number, code) or request.uri.user_text
+        return read_number(request.to.uri.number, code) or request.to.uri.user_text
+
+    def caller(self, identity: Identity) -> Caller:
+        """Who calls us, as far as numbers can be read."""
+        code = self._settings.country_code
+        shown = identity.asserted[0] if identity.asserted else identity.from_
+        diverted = identity.diversions[0].uri.number if identity.diversions else ""
+        return Caller(
+            read_number(shown.uri.number, code),
+            identity.from_.display,
+            read_number(diverted, code),
+        )
 
     def _caller(self, e164: str) -> str:
         settings = self._settings

@@ -25,7 +25,7 @@ from gateway.voice.call_events import CallEnd, CallEvent
 from gateway.voice.calls import TrunkCall
 from gateway.voice.dns import DnsError, Resolver
 from gateway.voice.enrolment import SERVER_TROUBLE, Enrolment, hop_of
-from gateway.voice.identity import Caller, Identities, read_number
+from gateway.voice.identity import Caller, Identities
 from gateway.voice.ladder import Ladders, masked
 from gateway.voice.servers import Asked, Servers, networks_of
 from gateway.voice.tls import TrunkTls
@@ -412,7 +412,9 @@ class Trunk:
         except (TrunkBusy, TrunkDown):
             sip.reject(now, 503, retry_after_s=BUSY_RETRY_S)
             return
-        call = TrunkCall(self, to=self._called(event), caller=self._caller(event))
+        identities = self.identities
+        to = identities.wanted(sip.invite, self.endpoint.user)
+        call = TrunkCall(self, to=to, caller=identities.caller(sip.caller))
         call.take(sip, event.body)
         sip.context = call
         self.calls.add(call)
@@ -422,23 +424,6 @@ class Trunk:
         except Exception:
             call.hang_up()  # nobody has it: it would ring until the caller gave up
             raise
-
-    def _called(self, event: sip_events.IncomingCall) -> str:
-        """Whom the caller wants: of a call to our registered contact To says it."""
-        request, code = event.call.invite, self.settings.country_code
-        if request.uri.user_text not in (self.endpoint.user, ""):
-            return read_number(request.uri.number, code) or request.uri.user_text
-        return read_number(request.to.uri.number, code) or request.to.uri.user_text
-
-    def _caller(self, event: sip_events.IncomingCall) -> Caller:
-        identity, code = event.call.caller, self.settings.country_code
-        shown = identity.asserted[0] if identity.asserted else identity.from_
-        diverted = identity.diversions[0].uri.number if identity.diversions else ""
-        return Caller(
-            read_number(shown.uri.number, code),
-            identity.from_.display,
-            read_number(diverted, code),
-        )
 
     def _on_registered(self, event: sip_events.Registered) -> None:
         self._enrolment.on_registered(event)
@@ -473,16 +458,20 @@ class Trunk:
         return "up"
 
     def _figures(self) -> dict[str, Any]:
+        noise = self._common.transport.noise
         return {
             "calls": self._admission.taken,
             "max_calls": self.settings.max_calls,
             "registered_since": self._enrolment.since,
             "registered_for_s": self._enrolment.for_s if self._enrolment.since else None,
+            "registering_at": self._enrolment.again_at,
             "servers": self.servers.figures(),
             **self._counts,
             "refused": self._admission.refused,
             "misdirected": self.endpoint.misdirected,
             "unreadable": self.endpoint.agent.refused,
+            "strangers": noise.datagrams + noise.connections,
+            "last_stranger": noise.last_host,
             "errors": [list(each) for each in self._errors],
         }
 

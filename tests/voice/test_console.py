@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -156,12 +157,38 @@ async def test_a_trunk_that_no_node_runs_is_told_of(
     assert await stage.run("list") == 0
     assert "not run" in capsys.readouterr().out
     assert await stage.run("show", "lab") == 0
-    assert "no node runs it" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"(udp to {HOST}:{stage.there.port})" in out
+    assert "no node runs it" in out
+    assert "next        start a node with role voice" in out
     with pytest.raises(CommandError, match="no node runs"):
         await stage.run("trace", "lab")
     for action in ("show", "trace"):
         with pytest.raises(CommandError, match="there is no trunk"):
             await stage.run(action, "nobody")
+
+
+async def test_what_keeps_a_trunk_from_working_is_shown_with_what_to_do(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The far end registers nobody; and somebody whom no trunk knows gets no answer."""
+    text = stage.config.read_text("utf-8")
+    stage.config.write_text(f'{text}user = "sample"\nregister = true\n', "utf-8")
+    async with node(stage) as gateway:
+        assert gateway.voice is not None
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.bind(("127.0.0.2", 0))
+            stranger.sendto(b"OPTIONS sip:x SIP/2.0\r\n\r\n", (HOST, gateway.voice.trunks.port))
+            async with asyncio.timeout(10):
+                while not (states := await shown(stage, capsys)) or not states[0]["strangers"]:
+                    pass  # each look is a connection of its own, and takes its time
+        assert await stage.run("show", "lab") == 0
+        out = capsys.readouterr().out
+    assert "unregistered since" in out
+    assert "registers   again at" in out
+    assert "next        see that user, password and registrar" in out
+    assert "strangers   1 times" in out
+    assert "the last 127.0.0.2" in out
 
 
 async def test_a_call_of_an_operator_plays_a_file_and_draws_what_was_said(
@@ -192,6 +219,9 @@ async def test_a_call_that_nobody_answers_says_why(
     out = capsys.readouterr().out
     assert "not answered: Busy Here" in out
     assert "486 Busy Here" in out
+    stage.there.on_incoming = lambda call: call.reject(404)
+    assert await stage.run("call", "lab", PHONE) == 1
+    assert "see number_format" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("number", ["+19005550123", "+442079460123", "911", "hello"])
