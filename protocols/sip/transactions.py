@@ -4,6 +4,7 @@ is dropped (RFC 3261 section 17, RFC 6026)."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 from functools import partial
 from typing import Protocol
@@ -304,12 +305,12 @@ def note_source(request: Request, source: Hop) -> None:
 
 
 def response_hop(via: Via, source: Hop) -> Hop:
-    """Where responses go (section 18.2.2, RFC 3581 section 4): the connection, else the source
-    address, and the source port where rport was asked for. `maddr` is not followed: it would let a
-    stranger aim our responses."""
-    if source.transport.is_reliable or "rport" in via.params:
+    """Where responses go (section 18.2.2, RFC 3581 section 4): by the connection; without one to
+    the source address, at the source port where rport was asked for, else at the port of Via.
+    `maddr` is not followed: it would let a stranger aim our responses."""
+    if "rport" in via.params and not source.transport.is_reliable:
         return source
-    return Hop(source.transport, source.host, via.port or source.transport.default_port)
+    return replace(source, port=via.port or source.transport.default_port)
 
 
 def ack_of_failure(invite: Request, response: Response) -> Request:

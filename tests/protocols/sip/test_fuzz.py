@@ -288,6 +288,7 @@ def test_a_senseless_peer_breaks_nothing_and_leaves_nothing(seed: int) -> None:
     assert all(count == 1 for count in fuzz.finals.values())
     assert {call.id for call in fuzz.calls} == set(fuzz.finals)
     assert not core.layer._server and not core.layer._origins
+    assert not [each for each in core.layer._client.values() if each.request.method != "REGISTER"]
 
 
 @settings(max_examples=300, deadline=None)

@@ -289,6 +289,24 @@ def test_responses_go_to_the_source_when_rport_asks_for_it() -> None:
         assert (b"rport=40000" in out.data) is (port == 40_000)
 
 
+def test_a_response_by_a_connection_names_the_port_of_via_should_the_connection_be_gone() -> None:
+    """RFC 3261 section 18.2.2: the port that the peer connected from takes no connections."""
+    from protocols.sip.flow import Hop, Transport
+
+    one = Incoming()
+    for port, expected in ((":5070", 5070), ("", 5060)):
+        text = (
+            "OPTIONS sip:x@b.example SIP/2.0\r\n"
+            f"Via: SIP/2.0/TCP p.example{port};branch=z9hG4bK{expected}\r\n"
+            "From: <sip:p@p.example>;tag=1\r\nTo: <sip:x@b.example>\r\n"
+            f"Call-ID: {expected}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+        )
+        source = Hop(Transport.TCP, "203.0.113.7", 40_000, 3)
+        one.ours.agent.receive(text.encode(), source, one.net.now)
+        (out,) = one.ours.agent.data_to_send()
+        assert out.hop == Hop(Transport.TCP, "203.0.113.7", expected, 3)
+
+
 def test_calls_and_transactions_over_the_limit_get_503() -> None:
     one = Incoming(limits=Limits(calls=2, server_transactions=4))
     for number in range(6):
