@@ -89,7 +89,11 @@ class Leg:
 
     def start(self, parameters: MediaParameters, now: float) -> None:
         """Take what SDP agreed on, first or anew. The peer's source is locked anew when its address
-        changed. Raises LocalProtocolError for keys that cannot be used; nothing changed then."""
+        changed. Raises LocalProtocolError for keys that cannot be used, and for a place outside the
+        networks; nothing changed then."""
+        for place in (parameters.remote, parameters.rtcp):
+            if place is not None and not is_within(place[0], self._networks):
+                raise LocalProtocolError(f"media at {place[0]} is outside the networks of this leg")
         old = self.parameters
         keys = parameters.keys
         if keys != (old.keys if old else None):

@@ -123,6 +123,8 @@ class ReportKeeper:
 
     def receive(self, packets: list[Rtcp], remote_ssrc: int | None, now: float) -> None:
         """Take the peer's reports. Those about other streams than ours tell nothing."""
+        if self.tells_of(packets, remote_ssrc):
+            self.is_stopped = False
         for packet in packets:
             if isinstance(packet, SenderReport):
                 self._remote_ssrc = packet.ssrc

@@ -268,8 +268,12 @@ class MediaEngine:
             cname=f"{port}@{self.address}",
             epoch_s=self._epoch_s,
         )
-        self._register(rtp, place.readable)
-        self._register(rtcp, place.rtcp_readable)
+        try:
+            self._register(rtp, place.readable)
+            self._register(rtcp, place.rtcp_readable)
+        except OSError:
+            self._release(port, rtp, rtcp)
+            raise
         self._places[leg] = place
         self._checks.append(leg)
         self._listening.add(port, PERIODS[20], place.pull)
@@ -304,10 +308,7 @@ class MediaEngine:
         self._sending.remove(leg.port)
         self._listening.remove(leg.port)
         self._checks.remove(leg)
-        for each in (place.rtp, place.rtcp):
-            self._unregister(each)
-            each.close()
-        self._ports.give_back(leg.port, time.monotonic())
+        self._release(leg.port, place.rtp, place.rtcp)
         return statistics
 
     def bridge(self, one: Leg, other: Leg) -> None:
@@ -370,6 +371,12 @@ class MediaEngine:
             raise
         return sock
 
+    def _release(self, port: int, *sockets: socket.socket) -> None:
+        for each in sockets:
+            self._unregister(each)
+            each.close()
+        self._ports.give_back(port, time.monotonic())
+
     def _unlock(self, place: _Place) -> None:
         """A connected socket cannot be parted from its peer in Python: open the port anew."""
         self._unregister(place.rtp)
@@ -378,8 +385,8 @@ class MediaEngine:
         self._register(place.rtp, place.readable)
 
     def _register(self, sock: socket.socket, reader: Callable[[float, int], None]) -> None:
-        self._readers[sock.fileno()] = reader
         self._poller.register(sock.fileno(), select.POLLIN)
+        self._readers[sock.fileno()] = reader
 
     def _unregister(self, sock: socket.socket) -> None:
         if self._readers.pop(sock.fileno(), None) is not None:

@@ -391,8 +391,15 @@ def test_only_the_trunk_is_ever_sent_to(steps: list[tuple[str, int, int]]) -> No
     for what, index, number in steps:
         place = places[index]
         if what == "move":
+            moved = replace(PARAMETERS, remote=place)
             if index < 4:
-                bench.leg.update(replace(PARAMETERS, remote=place), bench.now)
+                bench.leg.update(moved, bench.now)
+                continue
+            before = bench.leg.parameters, bench.leg.destination
+            for foreign in (moved, replace(PARAMETERS, rtcp=place)):
+                with pytest.raises(LocalProtocolError):
+                    bench.leg.update(foreign, bench.now)
+            assert (bench.leg.parameters, bench.leg.destination) == before
             continue
         for _ in range(number):
             count += 1
@@ -549,6 +556,18 @@ def test_a_goodbye_is_told_and_said() -> None:
     bench.run(1)
     bench.leg.farewell(bench.now)
     assert isinstance(rtcp.parse(bench.rtcp[-1])[-1], Bye)
+
+
+def test_a_stream_may_come_back_after_its_goodbye() -> None:
+    """Reports without BYE tell that it lives; the next BYE is told again."""
+    bench = Bench(limits=LegLimits(silent_s=1.0))
+    bench.hear(voice(0))
+    for _ in range(2):
+        bench.leg.receive_rtcp(rtcp.build(ReceiverReport(9), Bye((9,))), PEER, bench.now)
+        for _ in range(4):
+            bench.run(25)
+            bench.leg.receive_rtcp(rtcp.build(ReceiverReport(9)), PEER, bench.now)
+    assert bench.events == [MediaStarted(PEER), SourceStopped(), SourceStopped()]
 
 
 def test_reports_may_share_the_port() -> None:

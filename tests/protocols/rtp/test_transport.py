@@ -311,6 +311,22 @@ async def test_too_few_descriptors_cost_no_ports(
     small.close()
 
 
+async def test_a_leg_that_cannot_be_watched_costs_no_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system that refuses to watch one more socket refuses the call, and the ports are left."""
+    ports = PortPool(30_030, 30_033)
+    small = MediaEngine(HOST, ports)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "too many watches")
+
+    with monkeypatch.context() as full, pytest.raises(OSError, match="watches"):
+        full.setattr(small, "_register", refuse)
+        small.open(LOOPBACK, Told())
+    assert (ports.taken, len(small)) == (0, 0)
+    small.close_leg(small.open(LOOPBACK, Told()))
+    small.close()
+
+
 def test_a_full_disk_leaves_a_file_that_can_be_heard(tmp_path: Path) -> None:
     """What fitted is there, and the head of the file says how much that is."""
     path = tmp_path / "call.wav"
