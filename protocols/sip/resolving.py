@@ -91,15 +91,16 @@ def locate(
 ) -> Locating:
     """The targets of a host or domain, best first; none when nobody serves it.
 
-    `port` 0: as DNS says. Of several `transports` NAPTR chooses; without NAPTR the first that SRV
-    knows, and the first of all where SRV knows none (RFC 3263 sections 4.1 and 4.2).
+    `port` 0: as DNS says. Of several `transports` NAPTR chooses; without NAPTR those that SRV
+    knows, in our order; UDP where nothing says which, if it is among them, else the first (RFC 3263
+    sections 4.1 and 4.2).
     """
     host = host.strip("[]")
+    usual = Transport.UDP if Transport.UDP in transports else transports[0]
     if is_address(host):
-        transport = transports[0]
-        return (Target(transport, host, port or transport.default_port),)
+        return (Target(usual, host, port or usual.default_port),)
     if port:
-        return tuple((yield from _addresses(host, port, transports[0], families)))
+        return tuple((yield from _addresses(host, port, usual, families)))
     services = yield from _services(host, transports)
     targets: list[Target] = []
     has_srv = False
@@ -111,8 +112,7 @@ def locate(
             found = yield from _addresses(server.target, server.port, transport, families)
             targets += [each for each in found if each not in targets]
     if not has_srv:
-        first = transports[0]
-        targets = yield from _addresses(host, first.default_port, first, families)
+        targets = yield from _addresses(host, usual.default_port, usual, families)
     return tuple(targets[:MAX_TARGETS])
 
 

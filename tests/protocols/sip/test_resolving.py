@@ -144,6 +144,19 @@ def test_without_srv_the_host_itself_is_taken_at_the_usual_port() -> None:
     assert targets == (Target(TLS, "192.0.2.9", 5061, "example.com"),)
 
 
+@pytest.mark.parametrize(
+    ("host", "port"), [("example.com", 0), ("example.com", 5070), ("192.0.2.9", 0)]
+)
+def test_where_dns_says_nothing_of_transports_it_is_udp(host: str, port: int) -> None:
+    """RFC 3263 section 4.1: of several transports, where an address, a port or silence leaves the
+    choice to us. A server that speaks TLS alone is named with it."""
+    records: dict[str, list[Record]] = {"A example.com": ["192.0.2.9"]}
+    (target,), _ = found(host, port, ALL, records)
+    assert (target.transport, target.address, target.port) == (UDP, "192.0.2.9", port or 5060)
+    (target,), _ = found(host, port, (TLS, TCP), records)
+    assert target.transport is TLS
+
+
 def test_srv_that_says_no_service_is_not_gone_around() -> None:
     """RFC 2782: a target of `.` is final; the host's address is not tried instead."""
     records: dict[str, list[Record]] = {
