@@ -340,11 +340,13 @@ class Leg:
             return False
         was_stopped = reports.is_stopped
         reports.receive(packets, ssrc, now)
-        if not reports.is_stopped:
+        is_theirs = reports.tells_of(packets, ssrc)
+        if reports.is_stopped:
+            if not was_stopped:
+                self._emit(SourceStopped())
+        elif is_theirs or ssrc is None:
             self._incoming.note_life(now)
-        elif not was_stopped:
-            self._emit(SourceStopped())
-        return reports.tells_of(packets, ssrc)
+        return is_theirs
 
 
 def bridge(one: Leg, other: Leg) -> None:

@@ -439,7 +439,8 @@ def test_a_new_agreement_ends_the_complaint(direction: Direction) -> None:
 
 @pytest.mark.parametrize("is_mux", [False, True])
 def test_a_peer_that_reports_is_there(is_mux: bool) -> None:
-    """A PBX that holds us without music sends no sound, but says by RTCP that it lives."""
+    """A PBX that holds us without music sends no sound, but says by RTCP that it lives; reports of
+    a stream that nobody hears say nothing."""
     bench = Bench(limits=LegLimits(silent_s=1.0), is_rtcp_mux=is_mux)
     bench.hear(voice(0))
     report = rtcp.build(ReceiverReport(9), SourceDescription(9, "peer"))
@@ -451,7 +452,11 @@ def test_a_peer_that_reports_is_there(is_mux: bool) -> None:
             bench.leg.receive_rtcp(report, (PEER[0], PEER[1] + 1), bench.now)
         bench.leg.receive_rtcp(report, STRANGER, bench.now)
     assert bench.events == [MediaStarted(PEER)]
-    bench.run(75)
+    foreign = rtcp.build(ReceiverReport(77), SourceDescription(77, "stranger"))
+    for _ in range(3):
+        bench.run(25)
+        bench.hear(foreign)
+        bench.leg.receive_rtcp(foreign, PEER, bench.now)
     assert isinstance(bench.events[-1], MediaLost)
 
 
