@@ -26,7 +26,7 @@ from config.environment import LISTS, PREFIX, Override, overlay
 from config.faults import Fault, KeyPath, SettingsError, path_text
 from config.files import FileFault, read_secret, read_settings
 from config.places import Places
-from config.rules import breaches
+from config.rules import RULES
 from config.settings import (
     SECRETS,
     LinkSettings,
@@ -71,8 +71,10 @@ def survey(path: Path | None, environ: Mapping[str, str]) -> Survey:
         else:
             faults.places.variables[applied.path] = applied.variable
     settings = _Builder(path, environ, faults).settings(raw)
-    for breach in breaches(settings):
-        if not faults.has_any(breach.path, *breach.others):
+    for rule in RULES:
+        # What one rule says of a key is all told; what follows from another fault is not.
+        fresh = [each for each in rule(settings) if not faults.has_any(each.path, *each.others)]
+        for breach in fresh:
             faults.add(breach.path, breach.problem, breach.hint)
     return Survey(settings, faults)
 

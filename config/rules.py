@@ -19,12 +19,6 @@ _MAILBOX = re.compile(r"[^\s@<>\"(),:;\\\x00-\x20]+@[A-Za-z0-9.-]+\Z")
 Rule = Callable[[Settings], Iterator[Breach]]
 
 
-def breaches(settings: Settings) -> Iterator[Breach]:
-    """Everything that the rules find wrong, rule by rule."""
-    for rule in RULES:
-        yield from rule(settings)
-
-
 def addresses_are_valid(settings: Settings) -> Iterator[Breach]:
     """Every listening address is HOST:PORT, the sandbox's only on this machine."""
     for path, text in _addresses(settings):

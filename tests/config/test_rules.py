@@ -109,6 +109,19 @@ def test_a_rule_stays_silent_about_a_key_that_has_a_fault_already(reader: Reader
     assert reader.fault("[limits]\nretry_min_s = 901\nretry_max_s = 'x'\n").line == 3
 
 
+def test_every_fault_of_one_key_is_told(reader: Reader) -> None:
+    """Whoever mends a list once need not come back for its next item."""
+    links = 'links = ["acme", "acme", "beta", "gamma"]'
+    faults = reader.faults(LINK + ROUTE.replace('links = ["acme"]', links))
+    assert {fault.where for fault in faults} == {"routes[0].links"}
+    told = sorted(fault.problem for fault in faults)
+    assert told == [
+        'link "acme" is named more than once',
+        'there is no link "beta"',
+        'there is no link "gamma"',
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "address"),
     [("127.0.0.1:8080", ("127.0.0.1", 8080)), ("[::1]:0", ("::1", 0)), ("a.b:1", ("a.b", 1))],
