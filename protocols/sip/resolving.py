@@ -193,3 +193,8 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_server_name(text: str) -> bool:
+    """Whether a certificate can be for it: an address, or labels of 1 to 63 characters."""
+    return is_address(text) or all(0 < len(each) < 64 for each in text.rstrip(".").split("."))

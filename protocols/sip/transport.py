@@ -25,7 +25,7 @@ from protocols.sip.keepalive import Care, KeepAliver, Patience
 from protocols.sip.large_requests import LargeRequests, over_tcp
 from protocols.sip.limits import DEFAULT_LIMITS, Limits
 from protocols.sip.parser import way_back
-from protocols.sip.resolving import Target, is_address
+from protocols.sip.resolving import Target, is_address, is_server_name
 from protocols.sip.sharing import choose
 from protocols.sip.token_bucket import SourceBuckets
 
@@ -450,10 +450,10 @@ class SipTransport:
     async def _connect(
         self, endpoint: Endpoint, kind: Transport, host: str, port: int, wait_s: float
     ) -> _Stream:
-        context = None
+        context, name = None, endpoint.server_name or host
         if kind is Transport.TLS:
-            if endpoint.tls is None:
-                raise OSError("this trunk has no TLS")
+            if endpoint.tls is None or not is_server_name(name):
+                raise OSError("this trunk has no TLS, or no name that a certificate can bear")
             context = cast("ssl_module.SSLContext", endpoint.tls())
         own = self._local_host
         local = (own, 0) if own and own not in _ANY and (":" in own) == (":" in host) else None
@@ -463,7 +463,7 @@ class SipTransport:
                 host,
                 port,
                 ssl=context,
-                server_hostname=(endpoint.server_name or host) if context is not None else None,
+                server_hostname=name if context is not None else None,
                 local_addr=local,
             )
         return stream

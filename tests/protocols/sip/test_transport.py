@@ -429,6 +429,19 @@ async def test_a_certificate_for_another_name_is_refused(authority: Authority) -
         assert "not trusted" in here.endpoint.fault
 
 
+@pytest.mark.parametrize("name", ["a" * 70, ".example.com", "a..example.com"])
+async def test_a_server_name_that_cannot_be_is_told_at_once(
+    name: str, authority: Authority
+) -> None:
+    """A fault of the settings fails the request, as one of the network does."""
+    async with (
+        place(tls=server_tls(authority)) as there,
+        place(client_tls=client_tls(authority), server_name=name) as here,
+    ):
+        assert (await here.ask(there.hop(Transport.TLS))).cause is EndCause.TRANSPORT
+        assert str(there.tls_port) in here.endpoint.fault
+
+
 @pytest.mark.parametrize("has_own", [True, False], ids=["shown", "not shown"])
 async def test_a_caller_has_to_show_the_certificate_that_we_ask_for(
     has_own: bool, authority: Authority
