@@ -23,6 +23,17 @@ def link_breaches(settings: Settings) -> list[Breach]:
     return files + _meaning_breaches(settings)
 
 
+def link_hints(settings: Settings) -> list[str]:
+    """What may be in order on this machine, but keeps a link from working if it is so on all."""
+    if settings.smpp.is_on:
+        return []
+    return [
+        f"link {link.name} waits for its carrier to bind, and [smpp] listens nowhere"
+        for link in settings.links
+        if link.kind == "smpp-server"
+    ]
+
+
 def require_meaning(settings: Settings) -> None:
     """Raise GatewayError for what no link can be built of. Files that are missing may come yet."""
     if breaches := _meaning_breaches(settings):

@@ -14,7 +14,7 @@ from config.faults import KeyPath
 from config.loading import Fault, in_order, load, survey
 from config.routes import RouteSettings, effective_routes
 from config.settings import Settings
-from gateway.channels.checks import link_breaches
+from gateway.channels.checks import link_breaches, link_hints
 from gateway.cli.frame import add_command, config_path
 from gateway.cli.output import paint, print_json, print_table
 from gateway.cli.store import database_by_url
@@ -52,7 +52,7 @@ async def run(args: argparse.Namespace) -> int:
         if not faults:
             settings = load(path, os.environ)
             print_routes(settings)
-            for hint in await trunk_hints(settings):
+            for hint in [*link_hints(settings), *await trunk_hints(settings)]:
                 print(paint(hint, "yellow"))
     return 1 if faults else 0
 

@@ -82,14 +82,24 @@ async def add(args: argparse.Namespace) -> int:
 
     async def work(connection: asyncpg.Connection, settings: Settings) -> str:
         link = args.link
-        if link is not None and all(each.name != link for each in settings.links):
-            raise CommandError(f"there is no link {link}", "add it to [[links]] of the settings")
+        if link is not None:
+            _require_accepted(settings, link)
         return await esmes.add_esme(
             connection, args.system_id, shop=args.shop, link=link, options=options
         )
 
     print(await in_store(args, work))
     return 0
+
+
+def _require_accepted(settings: Settings, name: str) -> None:
+    """Refuse a link that no carrier can bind to."""
+    kind = next((link.kind for link in settings.links if link.name == name), None)
+    if kind is None:
+        raise CommandError(f"there is no link {name}", "add it to [[links]] of the settings")
+    if kind != "smpp-server":
+        hint = 'an account serves a link of kind "smpp-server", which its carrier opens'
+        raise CommandError(f"link {name} is one that we dial", hint)
 
 
 async def change(args: argparse.Namespace) -> int:

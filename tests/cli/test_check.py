@@ -231,3 +231,16 @@ def test_routes_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "acme to +1718… east acme 3, beta 1, standby gamma" in out
     assert "acme all others acme acme" in out
     assert "no message takes route late: route east takes everything that it is for" in out
+
+
+def test_a_link_that_no_carrier_can_bind_to_is_hinted_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No fault, for another machine may listen; with a listener nothing is said."""
+    link = '[[links]]\nname = "acme-in"\nkind = "smpp-server"\n'
+    path = tmp_path / "gateway.toml"
+    for text, is_told in ((link, True), ('[smpp]\nlisten = "127.0.0.1:0"\n' + link, False)):
+        path.write_text(text, encoding="utf-8")
+        assert main(["check", "--config", str(path)]) == 0
+        hint = "link acme-in waits for its carrier to bind, and [smpp] listens nowhere"
+        assert (hint in capsys.readouterr().out) is is_told

@@ -39,5 +39,6 @@ def test_what_cannot_be_is_explained(terminal: Terminal) -> None:
     """Each with what to do."""
     terminal.run(*ADD)
     assert "no link nowhere" in terminal.fail("esme", "add", "x", "--link", "nowhere")
+    assert "we dial" in terminal.fail("esme", "add", "x", "--link", "acme")
     assert "no shop" in terminal.fail("esme", "add", "x", "--shop", "nobody")
     assert "CIDR" not in terminal.fail(*ESME, "--allow", "everywhere")
