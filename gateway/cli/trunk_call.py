@@ -213,7 +213,8 @@ def _verdict(call: TrunkCall, end: CallEnd, trunk: Trunk) -> int:
     from protocols.sip.events import EndCause
 
     if call.answered_at is None:
-        fault = end.problem or trunk.endpoint.fault
+        is_cut = end.cause is EndCause.TRANSPORT
+        fault = end.problem or (trunk.endpoint.fault if is_cut else "")
         print(paint(f"not answered: {visible(fault or end.phrase or end.cause.value)}", "red"))
         hint = _UNHEARD if end.cause is EndCause.TIMEOUT else _HINTS.get(end.code)
         if hint and not fault:

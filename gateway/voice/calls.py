@@ -189,7 +189,9 @@ class TrunkCall:
         self._sound = CallSound(self._host, self._on_media)
         try:
             self._invite()
-        except LocalProtocolError:
+        except BaseException:
+            for timer in self._timers.values():
+                timer.cancel()
             self._sound.close()
             raise
 

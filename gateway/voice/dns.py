@@ -157,7 +157,7 @@ class Resolver:
             found = await self._loop.getaddrinfo(
                 question.name, None, family=family, type=socket.SOCK_DGRAM
             )
-        except OSError:
+        except (OSError, UnicodeError):  # of a name that cannot be, as one with two dots in a row
             return ()
         records = tuple(dict.fromkeys(str(each[4][0]) for each in found))
         self._remember(question, records, NOTHING_S)

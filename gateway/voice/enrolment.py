@@ -16,6 +16,7 @@ from protocols.sip.events import Registered, RegistrationFailed
 from protocols.sip.flow import Hop
 from protocols.sip.registration import Account, Registration
 from protocols.sip.resolving import Target
+from protocols.sip.transactions import Cause
 from protocols.sip.uri import Uri
 
 log = logging.getLogger(__name__)
@@ -121,7 +122,8 @@ class Enrolment:
             log.warning("trunk %s is not registered any more", self._settings.name)
         self.since = None
         self.again_at = None if event.retry_in_s is None else self._wall() + event.retry_in_s
-        reason = self._endpoint.fault if event.code == 503 else ""
+        is_cut = event.phrase == Cause.TRANSPORT.value
+        reason = self._endpoint.fault if is_cut else ""
         self._on_fault(f"not registered: {event.code} {event.phrase} {reason}".rstrip())
         if event.code not in SERVER_TROUBLE or self._rotations + 1 >= len(self._servers.all):
             self._rotations = 0

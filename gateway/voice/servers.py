@@ -37,6 +37,8 @@ class Health:
     avoided_until: float = 0.0
     asked_at: float | None = None
     """When a question went out that is not answered yet."""
+    answered_at: float = 0.0
+    """When the newest question that was answered went out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +107,18 @@ class Servers:
         health.error = words
         health.avoided_until = now + AVOIDED_S
 
-    def answered(self, target: Target, round_trip_s: float) -> None:
-        """A server showed that it lives."""
+    def answered(self, target: Target, asked_at: float, round_trip_s: float) -> None:
+        """A server showed that it lives, by its answer to what it was asked at `asked_at`."""
         health = self.health.setdefault(target, Health())
         health.is_up, health.round_trip_s, health.error = True, round_trip_s, ""
         health.avoided_until = 0.0
         health.asked_at = None
+        health.answered_at = max(health.answered_at, asked_at)
+
+    def has_answered_since(self, asked: Asked) -> bool:
+        """Whether a newer question was answered: what became of this one says nothing any more."""
+        health = self.health.get(asked.target)
+        return health is not None and health.answered_at > asked.at
 
     def silent(self, target: Target, words: str, now: float) -> None:
         """A server did not answer whether it lives."""

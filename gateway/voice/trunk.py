@@ -53,6 +53,10 @@ TELL_AGAIN_S: Final = 60.0
 ASKED_MAX: Final = 4
 """Servers that are asked whether they live."""
 BUSY_RETRY_S: Final = 5
+_CUT: Final = frozenset({EndCause.TIMEOUT, EndCause.TRANSPORT})
+_REFUSED: Final = frozenset({401, 403, 407, 488})
+"""The carrier takes no calls of ours, as 5xx say too; other refusals are of the number or the
+person called."""
 _SECURITY: Final = {
     "off": MediaSecurity.PLAIN,
     "optional": MediaSecurity.EITHER,
@@ -199,7 +203,7 @@ class Trunk:
             self._admission.end()
         if end.was_answered or call.answered_at is not None:
             self._counts["answered"] += 1
-        elif end.cause in (EndCause.TIMEOUT, EndCause.TRANSPORT) or end.code >= 500:
+        elif end.cause in _CUT or end.code in _REFUSED or 500 <= end.code < 600:
             self._counts["failed"] += 1
             self._fault(f"a call failed: {end.code} {end.phrase or end.cause.value}")
         if end.problem:
@@ -405,6 +409,8 @@ class Trunk:
 
     def _on_call(self, event: sip_events.IncomingCall) -> None:
         sip, now = event.call, self.endpoint.now
+        to = self.identities.wanted(sip.invite, self.endpoint.user)
+        caller = self.identities.caller(sip.caller)
         try:
             if self.is_stopped:
                 raise TrunkDown("the trunk is being stopped", BUSY_RETRY_S)
@@ -412,9 +418,7 @@ class Trunk:
         except (TrunkBusy, TrunkDown):
             sip.reject(now, 503, retry_after_s=BUSY_RETRY_S)
             return
-        identities = self.identities
-        to = identities.wanted(sip.invite, self.endpoint.user)
-        call = TrunkCall(self, to=to, caller=identities.caller(sip.caller))
+        call = TrunkCall(self, to=to, caller=caller)
         call.take(sip, event.body)
         sip.context = call
         self.calls.add(call)
@@ -440,9 +444,10 @@ class Trunk:
         target = asked.target
         now = self.endpoint.now
         if event.cause is EndCause.RESPONSE and event.code not in SERVER_TROUBLE:
-            self.servers.answered(target, now - asked.at)
-        else:
-            words = self.endpoint.fault or f"{event.code} {event.phrase}"
+            self.servers.answered(target, asked.at, now - asked.at)
+        elif not self.servers.has_answered_since(asked):
+            is_cut = event.cause is EndCause.TRANSPORT
+            words = (is_cut and self.endpoint.fault) or f"{event.code} {event.phrase}"
             self._fault(f"{target.address}:{target.port}: {words}")
             self.servers.silent(target, words, now)
 

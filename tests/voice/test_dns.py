@@ -96,3 +96,15 @@ async def test_a_server_whose_address_dns_cannot_tell_does_not_hide_the_others()
         server.records["SRV", "_sip._udp.example.net"] = [(1, 0, 5070, "no host.example.com")]
         with pytest.raises(DnsError, match="no host"):
             await found.locate("example.net", 0, UDP)
+
+
+@pytest.mark.parametrize("host", ["sip..example.com", f"{'a' * 64}.example.com"])
+async def test_a_name_that_cannot_be_is_not_found_and_ends_nothing(host: str) -> None:
+    """Also where the system is asked, which raises errors of its own: a slip of the settings
+    must not end a process that sends texts too."""
+    found = Resolver(below=lambda limit: 0)
+    try:
+        with pytest.raises(DnsError):
+            await found.locate(host, 5060, UDP)
+    finally:
+        await found.close()
