@@ -8,6 +8,7 @@ from the gateway's memory: they inherit neither its secrets nor its sockets.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -22,6 +23,9 @@ from tts.confine import Limits
 from tts.engine import MAX_AUDIO_S, RATES, EngineError, Overloaded, Pcm, TooLong
 
 START_TIMEOUT_S: Final = 20.0
+END_TIMEOUT_S: Final = 2.0
+"""How long a worker whose pipe has ended may take to be gone."""
+
 QUEUE_TIMEOUT_S: Final = 50.0
 """How long a request waits for a worker at most."""
 
@@ -235,7 +239,15 @@ class _Worker:
         return head, body
 
     async def end(self) -> None:
-        """Kill it. A worker holds nothing worth a farewell."""
+        """Kill it. A worker holds nothing worth a farewell.
+
+        One that ends by itself is left to: to signal it now might take its status from asyncio,
+        which would then know neither how it ended nor, as its log says, whose process it was.
+        """
+        if self._answers.at_eof() or self._requests.is_closing():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(END_TIMEOUT_S):
+                    await self._process.wait()
         if self._process.returncode is None:
             self._process.kill()
         self._requests.close()

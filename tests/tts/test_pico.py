@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -229,6 +230,30 @@ async def test_death_while_speaking(engine: PicoEngine) -> None:
         await speaking
     assert caught.value.is_temporary
     assert (await engine.synthesize(TEXT, VOICE)).duration_s > 1.0
+
+
+async def test_how_a_worker_died_is_told(
+    engine: PicoEngine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its signal, even if the system tells of its end after its pipe has ended; and the log has
+    no riddles of children that nobody knows."""
+    plain = os.waitpid
+
+    def late(pid: int, options: int) -> tuple[int, int]:
+        if options == 0:
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+            time.sleep(0.1)
+        return plain(pid, options)
+
+    monkeypatch.setattr(os, "waitpid", late)
+    await engine.telephone("Hi.", VOICE, "ulaw")
+    os.kill(pids(engine)[0], signal.SIGSTOP)
+    speaking = asyncio.create_task(engine.telephone(TEXT, VOICE, "ulaw"))
+    await asyncio.sleep(0)
+    os.kill(pids(engine)[0], signal.SIGKILL)
+    with pytest.raises(EngineError, match="broke off .signal 9."):
+        await speaking
+    assert caplog.messages == []
 
 
 async def test_slow_worker_is_replaced() -> None:
