@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -253,7 +254,7 @@ class Call:
         assert self.dialog is not None  # noqa: S101 - every state with a BYE has one
         try:
             user, make = _ByeUser(self, cause, reasons), _bye_maker(self.dialog, reasons)
-            self.exchange(make, user, now, is_wanted=lambda: True)
+            user.exchange = self.exchange(make, user, now, is_wanted=lambda: True)
         except (LocalProtocolError, SipError):
             self.close(now, cause, reasons=reasons)
 
@@ -445,18 +446,25 @@ _HANDLERS: Final[dict[str, Callable[[Call, Transaction, Dialog, float], None]]] 
 
 
 class _ByeUser:
-    """Whatever comes of a BYE, the call is over (section 15.1.1)."""
+    """Whatever comes of a BYE, the call is over (section 15.1.1). One that found its connection
+    broken is sent once more, by another: else the call would go on at the peer."""
 
     def __init__(self, call: Call, cause: EndCause, reasons: tuple[Reason, ...]) -> None:
         self._call = call
         self._cause = cause
         self._reasons = reasons
+        self.exchange: Exchange | None = None
 
     def on_response(self, response: Response, now: float) -> None:
         if not response.is_provisional:
             self._call.close(now, self._cause, reasons=self._reasons)
 
     def on_failure(self, cause: Cause, now: float) -> None:
+        exchange, self.exchange = self.exchange, None
+        if cause is Cause.TRANSPORT and exchange is not None:
+            with suppress(LocalProtocolError, SipError):
+                exchange.repeat(now)
+                return
         self._call.close(now, self._cause, reasons=self._reasons)
 
 

@@ -363,6 +363,11 @@ class Negotiation:
             retry_after_s = parse_retry_after(response.headers.get("Retry-After"))
             self._core.emit(OfferRefused(self._call, response.code, response.phrase, retry_after_s))
 
+    def unsent(self, request: OfferRequest) -> None:
+        """An offer of ours could not be sent; a refresh is tried again in time."""
+        if not request.is_refresh:
+            self._core.emit(OfferRefused(self._call, 503, PHRASES[503]))
+
     def _dialog(self) -> Dialog:
         call = self._call
         dialog = call.dialog

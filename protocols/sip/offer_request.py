@@ -86,10 +86,13 @@ class OfferRequest:
         is_current = self._negotiation.is_current(self)
         self._stop_timer()
         self._negotiation.done(self, now)
-        if is_current and not self._is_done:
-            self._is_done = True
-            lost = EndCause.TIMEOUT if cause is Cause.TIMEOUT else EndCause.TRANSPORT
-            self._call.lost(now, lost)
+        if not is_current or self._is_done:
+            return
+        self._is_done = True
+        if cause is Cause.TIMEOUT:
+            self._call.lost(now, EndCause.TIMEOUT)
+        else:  # as if it were a 503 (section 8.1.3.1), which ends no dialog
+            self._negotiation.unsent(self)
 
     def abandon(self, now: float) -> None:
         """Nobody waits for it any more; a 2xx that comes late still gets its ACK."""

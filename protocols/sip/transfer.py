@@ -70,9 +70,12 @@ class Transfer:
             self._call.lost(now)
 
     def on_failure(self, cause: Cause, now: float) -> None:
-        if self._is_asked:
-            self._is_asked = False
-            self._core.emit(ReferRefused(self._call, 408 if cause is Cause.TIMEOUT else 503))
+        if not self._is_asked:
+            return
+        self._is_asked = False
+        is_timeout = cause is Cause.TIMEOUT
+        self._core.emit(ReferRefused(self._call, 408 if is_timeout else 503))
+        if is_timeout:
             self._call.lost(now)
 
     def on_notify(self, transaction: Transaction, now: float) -> None:

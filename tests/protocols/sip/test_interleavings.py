@@ -18,6 +18,7 @@ from protocols.sip.events import (
     OfferRefused,
     ReferProgress,
     ReferReceived,
+    ReferRefused,
     Rejected,
 )
 from protocols.sip.flow import Hop, Transport
@@ -546,3 +547,60 @@ def test_a_100_repeats_the_timestamp_of_the_invite() -> None:
     one = Incoming()
     one.invite("Timestamp: 54.25")
     assert one.response("100 INVITE").headers.get("Timestamp") == "54.25"
+
+
+# ---------------------------------------------------------------------- broken connections
+
+
+def connection_breaks(one: Outgoing) -> None:
+    assert one.call.outgoing is not None
+    one.ours.took(one.ours.agent.transport_failed(one.call.outgoing.hop, one.net.now))
+    one.net.run(0.05)
+
+
+def test_a_refresh_whose_connection_breaks_does_not_end_the_call() -> None:
+    """A transport error counts as 503 (RFC 3261 section 8.1.3.1), which ends no dialog; the first
+    request for long often finds that its connection is dead."""
+    lines = ("Session-Expires: 200;refresher=uac", "Allow: UPDATE, INVITE")
+    one = established(Config(session_expires_s=200), *lines)
+    one.net.run(101)
+    connection_breaks(one)
+    assert one.call.state is CallState.ESTABLISHED
+    one.net.run(30)
+    assert one.peer.request("UPDATE").cseq.number == 3
+    one.peer.reply("UPDATE", 200, *lines)
+    assert one.call.state is CallState.ESTABLISHED
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_an_offer_whose_connection_breaks_is_refused(method: str) -> None:
+    one = established()
+    (one.call.reinvite if method == "INVITE" else one.call.update)(one.net.now, HOLD)
+    connection_breaks(one)
+    assert one.ours.last(OfferRefused).code == 503
+    one.call.offer(one.net.now, HOLD)
+
+
+def test_a_transfer_whose_connection_breaks_is_refused_and_the_call_stays() -> None:
+    one = established()
+    one.call.refer(one.net.now, TARGET)
+    connection_breaks(one)
+    assert one.ours.last(ReferRefused).code == 503
+    assert one.call.state is CallState.ESTABLISHED
+
+
+def test_a_bye_whose_connection_breaks_is_sent_once_more() -> None:
+    """A call that we think over would go on at the peer; one that cannot be reached at all is given
+    up."""
+    one = established()
+    one.call.hang_up(one.net.now)
+    connection_breaks(one)
+    assert one.peer.names()[-2:] == ["BYE", "BYE"]
+    first, second = one.peer.packets[-2].message, one.peer.packets[-1].message
+    assert second.cseq.number > first.cseq.number
+    assert not one.ours.told(Ended)
+    connection_breaks(one)
+    assert one.ours.last(Ended).cause is EndCause.LOCAL
+    assert one.peer.names().count("BYE") == 2
+    one.net.run(100)
+    assert one.net.is_quiet()
