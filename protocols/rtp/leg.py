@@ -239,7 +239,7 @@ class Leg:
 
     def _report_arguments(self) -> tuple[SequenceTracker | None, int, int]:
         incoming = self._incoming
-        now = self._outgoing.timestamp_at(self._tick)
+        now = self._outgoing.clock_at(self._tick)
         return incoming.tracker, incoming.ssrc, now
 
     def _send_rtcp(self, packet: bytes) -> None:

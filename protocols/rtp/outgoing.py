@@ -111,6 +111,12 @@ class Outgoing:
         """What a packet of ours carries at a tick."""
         return self._base + tick * TICK_SAMPLES & 0xFFFFFFFF
 
+    def clock_at(self, tick: int) -> int:
+        """The time of the stream at a tick: that of what is relayed, while something is."""
+        if self._relayed_at < 0:
+            return self.timestamp_at(tick)
+        return self._last_timestamp + (tick - self._relayed_at) * TICK_SAMPLES & 0xFFFFFFFF
+
     # ------------------------------------------------------------------ what to send
 
     def play(self, clip: Clip, *, token: object = None, is_looped: bool = False) -> None:

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from protocols.audio.g711 import Law
 from protocols.errors import LocalProtocolError
-from protocols.rtp import dtmf
+from protocols.rtp import dtmf, rtcp
 from protocols.rtp.clip import ULAW_TO_ALAW, Clip
 from protocols.rtp.events import DigitReceived, MediaStarted
 from protocols.rtp.leg import bridge, unbridge
-from protocols.rtp.packet import RtpPacket, build
+from protocols.rtp.packet import RtpPacket, build, parse
 from protocols.rtp.parameters import Direction, SrtpKeys
+from protocols.rtp.rtcp import SenderReport
 from protocols.rtp.srtp import SUITES, SrtpContext
 from tests.protocols.rtp.legs import AUDIO, PARAMETERS, PEER, Bench, key, voice
 
@@ -88,6 +89,22 @@ def test_a_second_bridge_has_its_own_numbers() -> None:
     assert [each.sequence for each in packets] == [
         (packets[0].sequence + n) & 0xFFFF for n in range(10)
     ]
+
+
+def test_reports_tell_the_time_of_what_is_passed_on() -> None:
+    """The clock of a sender report is the one of the packets, also when the clock of the far end
+    has jumped (RFC 3550 section 6.4.1)."""
+    one, two = Bench(seed=1), Bench(seed=2)
+    bridge(one.leg, two.leg)
+    for n in range(1000):
+        packet = parse(voice(n))
+        one.hear(build(replace(packet, timestamp=packet.timestamp + (n > 50) * 1_000_000)))
+        two.run(1)
+    reports = [rtcp.parse(each)[0] for each in two.rtcp]
+    assert reports
+    last = reports[-1]
+    assert isinstance(last, SenderReport)
+    assert min(abs(last.timestamp - each.timestamp) for each in two.packets) <= 320
 
 
 @given(st.permutations(range(12)), st.sets(st.integers(0, 11), max_size=4), st.booleans())
