@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,23 @@ def test_every_key_is_there_with_its_default(info: msgspec.structs.FieldInfo) ->
 
 
 def test_every_key_is_explained() -> None:
-    """A comment stands above each key or the group of keys it begins."""
-    text = DOCUMENTED.read_text(encoding="utf-8").partition(LINKS_MARK)[0]
-    blocks = text.split("\n[")[1:]
-    assert all("#" in block for block in blocks)
+    """A comment stands above each key, or above the group of keys that it stands in, also in the
+    examples of a link, a route and a trunk.
+    """
+    text = DOCUMENTED.read_text(encoding="utf-8")
+    head, _, examples = text.partition(LINKS_MARK)
+    unfolded = [line.removeprefix("#").removeprefix(" ") for line in examples.splitlines()]
+    above, bare, count = "", [], 0
+    for line in [*head.splitlines(), *unfolded]:
+        if re.match(r"[a-z0-9_]+ = ", line):
+            count += 1
+            bare += [line] if above != "explained" else []
+        else:
+            above = "explained" if line.startswith("#") else "nothing"
+    assert count == sum(len(table) for table in _tables())
+    assert bare == []
+
+
+def _tables() -> list[dict[str, Any]]:
+    """Each section of the file, and its example of each list."""
+    return [raw[0] if isinstance(raw, list) else raw for raw in _raw().values()]
