@@ -170,15 +170,18 @@ def _checked(host: str, policy: AudioPolicy) -> str:
 
 
 def _rtcp(media: Media, remote: Address, policy: AudioPolicy) -> Address | None:
-    """Where RTCP goes: `a=rtcp` (RFC 3605), else the next port."""
+    """Where RTCP goes: `a=rtcp` (RFC 3605), else the next port; nowhere when that is outside the
+    trunk's networks, since relays leave addresses in it that they change elsewhere."""
     for value in media.values("rtcp"):
         parts = value.split()
         if len(parts) not in (1, 4) or not parts[0].isascii() or not parts[0].isdigit():
             raise SdpError("an rtcp attribute is malformed")
         if len(parts[0]) > 5 or int(parts[0]) > MAX_PORT:
             raise SdpError("an rtcp attribute has no port")
-        host = _checked(parts[3], policy) if len(parts) == 4 else remote[0]
-        return (host, int(parts[0])) if int(parts[0]) else None
+        host = parts[3] if len(parts) == 4 else remote[0]
+        if not int(parts[0]) or not is_within(host, policy.networks):
+            return None
+        return str(ip_address(host)), int(parts[0])
     return (remote[0], remote[1] + 1) if remote[1] < MAX_PORT else None
 
 
