@@ -11,7 +11,7 @@ from protocols.rtp.parameters import Address
 @dataclass(frozen=True, slots=True)
 class MediaStarted:
     """The first packet of the peer was taken; only `source` is heard from now on. Comes again after
-    a re-INVITE that moved the peer's media."""
+    a re-INVITE that moved the peer's media, or a hold during which it moved."""
 
     source: Address
 

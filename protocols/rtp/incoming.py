@@ -74,7 +74,7 @@ class Incoming:
         self._laws: dict[int, Law] = {}
         self._key_types: frozenset[int] = frozenset()
         self._is_lost = False
-        self._is_source_told = False
+        self._told: Address | None = None
         self._heard_at = 0.0
         self._begins = True
         self._received_before = self._lost_before = 0
@@ -89,7 +89,9 @@ class Incoming:
         media begins anew."""
         if has_moved:
             self.latch.open(parameters.remote)
-            self._is_source_told = False
+            self._told = None
+        elif parameters.is_receiving and not self.is_expected:
+            self.latch.reopen()
         self.guard.renew(has_moved=has_moved)
         self._laws = dict(parameters.receive_types)
         self._key_types = parameters.dtmf_receive_types
@@ -99,7 +101,7 @@ class Incoming:
     @property
     def source(self) -> Address | None:
         """Where the stream comes from, or is expected from."""
-        return self.latch.locked or self.latch.expected
+        return self.latch.source
 
     @property
     def received(self) -> int:
@@ -223,8 +225,8 @@ class Incoming:
         self._begins = True
 
     def _heard(self, source: Address, now: float) -> None:
-        if not self._is_source_told:
-            self._is_source_told = True
+        if source != self._told:
+            self._told = source
             self._emit(MediaStarted(source))
         self.note_life(now)
 

@@ -55,15 +55,20 @@ class _Candidate:
 
 
 class SourceLatch:
-    """Open until a source is taken, then locked to it; `open` opens it again for a re-INVITE."""
+    """Open until a source is taken, then locked to it; `open` and `reopen` open it again for a
+    re-INVITE."""
 
-    __slots__ = ("_candidates", "_is_learning", "_left", "_networks", "expected", "locked", "wrong")
+    __slots__ = (
+        "_before", "_candidates", "_is_learning", "_left", "_networks", "expected", "locked",
+        "wrong",
+    )  # fmt: skip
 
     def __init__(self, networks: Sequence[Network], *, is_learning: bool = True) -> None:
         self._networks = tuple(networks)
         self._is_learning = is_learning
         self._candidates: dict[Address, _Candidate] = {}
         self._left: deque[Address] = deque(maxlen=MAX_LEFT)
+        self._before: Address | None = None
         self.expected: Address | None = None
         """The place that SDP named."""
         self.locked: Address | None = None
@@ -72,11 +77,23 @@ class SourceLatch:
 
     def open(self, expected: Address | None) -> None:
         """Wait for a source again, `expected` first."""
-        if self.locked is not None and self.locked not in self._left:
-            self._left.append(self.locked)
+        left = self.locked or self._before
+        if left is not None and left not in self._left:
+            self._left.append(left)
         self.expected = expected
-        self.locked = None
+        self.locked = self._before = None
         self._candidates.clear()
+
+    def reopen(self) -> None:
+        """Media goes on after a hold. The place that SDP named is kept; another one is taken again
+        at once, or a third is learned: address translation may have forgotten it."""
+        if self.locked is not None and self.locked != self.expected:
+            self._before, self.locked = self.locked, None
+
+    @property
+    def source(self) -> Address | None:
+        """Where the stream comes from, or is expected from."""
+        return self.locked or self._before or self.expected
 
     def admit(self, source: Address, ssrc: int, sequence: int, *, is_proven: bool = False) -> bool:
         """Whether a packet of that source is to be heard. `is_proven`: it carried a valid SRTP tag,
@@ -84,10 +101,14 @@ class SourceLatch:
         if self.locked is not None:
             if source == self.locked:
                 return True
-        elif source == self.expected or is_proven and self._is_fresh(source):
+        elif (
+            source in (self.expected, self._before)
+            or (is_proven and self._is_fresh(source))
+            or self._learn(source, ssrc, sequence)
+        ):
             self.locked = source
-            return True
-        elif self._learn(source, ssrc, sequence):
+            self._before = None
+            self._candidates.clear()
             return True
         self.wrong += 1
         return False
@@ -109,11 +130,8 @@ class SourceLatch:
         follows = candidate.ssrc == ssrc and sequence == (candidate.sequence + 1) & 0xFFFF
         candidate.count = candidate.count + 1 if follows else 1
         candidate.ssrc, candidate.sequence = ssrc, sequence
-        if candidate.count < (RELEARNING_PACKETS if source in self._left else LEARNING_PACKETS):
-            return False
-        self.locked = source
-        self._candidates.clear()
-        return True
+        needed = RELEARNING_PACKETS if source in self._left else LEARNING_PACKETS
+        return candidate.count >= needed
 
 
 class SsrcGuard:

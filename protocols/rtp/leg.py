@@ -100,7 +100,7 @@ class Leg:
             self._srtp = SrtpContext(keys, self._srtp) if keys is not None else None
         expected = self._incoming.latch.expected
         has_moved = parameters.remote is not None and parameters.remote != expected
-        if has_moved or old is None or parameters.rtcp != old.rtcp:
+        if has_moved or old is None or parameters.rtcp != old.rtcp or not old.is_receiving:
             self._rtcp_source = None
         self._incoming.agree(parameters, now, has_moved=has_moved)
         self._outgoing.configure(

@@ -282,7 +282,7 @@ class MediaEngine:
 
     def start(self, leg: Leg, parameters: MediaParameters) -> None:
         """Begin what SDP agreed on, or change to it. Raises LocalProtocolError, and OSError when
-        the leg's port cannot be opened anew for a peer that moved."""
+        the leg's port cannot be opened anew for a peer that moved, or may have."""
         place = self._places[leg]
         leg.start(parameters, time.monotonic())
         if place.is_connected and not leg.is_locked:

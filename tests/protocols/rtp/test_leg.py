@@ -372,6 +372,40 @@ def test_who_was_left_is_taken_when_nobody_else_comes() -> None:
     assert bench.leg.destination == PEER
 
 
+@pytest.mark.parametrize("port", [6001, 6002])
+def test_address_translation_may_change_on_hold(port: int) -> None:
+    """Nothing came through it meanwhile, and it gave the peer another port: that is learned as the
+    first was; an old port that still stands is taken at once, and sent to until then."""
+    before, after = (PEER[0], 6001), (PEER[0], port)
+    bench = Bench()
+    for n in range(5):
+        bench.hear(voice(n), before)
+    bench.leg.update(replace(PARAMETERS, direction=Direction.INACTIVE), bench.now)
+    bench.leg.update(PARAMETERS, bench.now)
+    assert bench.leg.destination == before
+    taken = 1 if port == 6001 else 5
+    for n in range(100, 100 + taken):
+        assert not bench.leg.is_locked
+        bench.hear(voice(n), after)
+    assert bench.leg.is_locked and bench.leg.destination == after
+    assert bench.events == [MediaStarted(each) for each in dict.fromkeys([before, after])]
+    for n in range(200, 220):
+        bench.hear(voice(n), (PEER[0], 6003))
+    assert bench.leg.destination == after
+
+
+def test_the_named_place_stays_through_a_hold() -> None:
+    """Where the peer sends from where its SDP says, nobody else is listened to after a hold."""
+    bench = Bench()
+    bench.hear(voice(0))
+    bench.leg.update(replace(PARAMETERS, direction=Direction.INACTIVE), bench.now)
+    bench.leg.update(PARAMETERS, bench.now)
+    for n in range(20):
+        bench.hear(voice(n), (PEER[0], 6001))
+    assert bench.leg.destination == PEER
+    assert bench.leg.statistics().wrong_source == 20
+
+
 @given(
     st.lists(
         st.one_of(

@@ -19,7 +19,7 @@ from protocols.rtp.clip import Clip
 from protocols.rtp.events import DigitReceived, MediaEvent, MediaStarted, PlaybackEnded
 from protocols.rtp.leg import Leg
 from protocols.rtp.packet import RtpPacket, build, parse
-from protocols.rtp.parameters import MediaParameters
+from protocols.rtp.parameters import Direction, MediaParameters
 from protocols.rtp.ports import PortPool, PortsExhaustedError
 from protocols.rtp.recording import (
     CHUNK_FRAMES,
@@ -170,7 +170,7 @@ async def test_a_peer_that_moves_is_followed(engine: MediaEngine) -> None:
 
 async def test_a_peer_behind_address_translation(engine: MediaEngine) -> None:
     """Its sound comes from another port than SDP says: it is heard, ours goes there, and whoever
-    sits at the port that SDP named changes nothing any more."""
+    sits at the port that SDP named changes nothing any more. After a hold it may be yet another."""
     told = Told()
     leg = engine.open(LOOPBACK, told)
     with (
@@ -190,6 +190,15 @@ async def test_a_peer_behind_address_translation(engine: MediaEngine) -> None:
         peer.sendto(build(RtpPacket(101, 6, 960, 9, b"\x05\x0a\x00\xa0")), (HOST, leg.port))
         await told.wait(lambda event: isinstance(event, DigitReceived))
         assert told.events == [MediaStarted(peer.getsockname()), DigitReceived("5")]
+        parameters = towards(named.getsockname()[1])
+        engine.start(leg, replace(parameters, direction=Direction.INACTIVE))
+        engine.start(leg, parameters)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
+            again.bind((HOST, 0))
+            for n in range(100, 105):
+                again.sendto(build(RtpPacket(0, n, n * 160, 9, b"\x10" * 160)), (HOST, leg.port))
+            await told.wait(lambda event: event == MediaStarted(again.getsockname()))
+            assert leg.destination == again.getsockname()
 
 
 async def test_sound_goes_over_ipv6() -> None:
