@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from random import Random
 from typing import Any, TypeVar
 
@@ -188,6 +188,15 @@ class Network:
             return [DELAY_S]
 
         self.rules.append(rule)
+
+    def break_connections(self) -> None:
+        """What is on its way over streams is lost, and who waits for a response is told so."""
+        self._heap = [each for each in self._heap if not each[2].transport.is_reliable]
+        heapify(self._heap)
+        for agent in self.agents.values():
+            waiting = list(agent.agent._core.layer._client.values())
+            for hop in {each.hop for each in waiting if each.hop.transport.is_reliable}:
+                agent.took(agent.agent.transport_failed(hop, self.now))
 
     def is_quiet(self) -> bool:
         """Whether no agent holds anything any more."""

@@ -216,6 +216,10 @@ class TwoAgents(RuleBasedStateMachine):
     def weather_changes(self, loss: float, copies: int, delay_s: float) -> None:
         self.weather.loss, self.weather.copies, self.weather.delay_s = loss, copies, delay_s
 
+    @rule()
+    def connections_break(self) -> None:
+        self.net.break_connections()
+
     @precondition(lambda self: hasattr(self, "agents"))
     @invariant()
     def nothing_is_told_of_a_call_that_is_over(self) -> None:
