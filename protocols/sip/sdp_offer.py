@@ -114,9 +114,8 @@ class Negotiation:
         description = parse(body)
         if len(description.media) != len(offer.media):
             raise SdpError("the answer has not as many media as the offer")
-        self._media = offer.media
         if description.media[offer.index].port == 0:
-            self.parameters = None
+            self._media, self.parameters = offer.media, None
             return None
         stream = read_stream(description, offer.index, self._policy)
         if (stream.media.protocol == SAVP) is not bool(offer.cryptos):
@@ -125,6 +124,7 @@ class Negotiation:
         direction = _common_direction(offer.direction, stream.direction)
         is_mux = stream.is_rtcp_mux and offer.has_rtcp_mux
         law = next(each for each in stream.laws.values() if each in offer.laws.values())
+        self._media = offer.media
         self.parameters = _agreed(stream, law, offer.laws, offer.dtmf, direction, is_mux, keys)
         return self.parameters
 
@@ -147,12 +147,10 @@ class Negotiation:
         if self._offer is not None:
             raise LocalProtocolError("an offer of ours is not answered yet")
         description = parse(body)
-        if len(description.media) < len(self._media):
-            raise SdpError("the offer has fewer media than the one before")
         index, stream = self._choose(description)
         media = [_refused(each) for each in description.media]
         if stream is None:
-            self._media, self.parameters = tuple(media), None
+            self._media, self._index, self.parameters = tuple(media), index, None
             return self._say(tuple(media)), None
         laws = self._common(stream)
         dtmf = stream.dtmf[0] if stream.dtmf else None
@@ -167,15 +165,12 @@ class Negotiation:
         return self._say(tuple(media)), self.parameters
 
     def _choose(self, description: Description) -> tuple[int, AudioStream | None]:
-        """The first audio of the offer that fits, or the error of the first; None when all audio
-        has port 0."""
+        """The first audio of the offer that fits, or the error of the first; of the first audio
+        None when all has port 0."""
         error: NotAcceptableError | None = None
-        is_any = False
-        for index, media in enumerate(description.media):
-            if media.kind != "audio":
-                continue
-            is_any = True
-            if media.port == 0:
+        audio = [n for n, each in enumerate(description.media) if each.kind == "audio"]
+        for index in audio:
+            if description.media[index].port == 0:
                 continue
             try:
                 stream = read_stream(description, index, self._policy)
@@ -186,9 +181,9 @@ class Negotiation:
                 error = error or refused
         if error is not None:
             raise error
-        if not is_any or not self._media:
+        if not audio or not self._media:
             raise NotAcceptableError("the offer has no audio")
-        return self._index, None
+        return audio[0], None
 
     def _common(self, stream: AudioStream) -> list[tuple[int, Law]]:
         """The peer's payload types that we take, one a codec, the one to use first."""

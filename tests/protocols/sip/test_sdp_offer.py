@@ -272,6 +272,26 @@ def test_our_re_offer_shows_as_many_media() -> None:
     assert one.take_answer(body("video 0 RTP/AVP 34", "audio 5000 RTP/AVP 8")) is not None
 
 
+def test_a_peer_that_drops_refused_media_is_answered_all_the_same() -> None:
+    """It must not (RFC 3264 section 8), and many a PBX does: a hold or a refresh is to hold and
+    to refresh. The answer has as many media as the offer, and so has our next offer."""
+    one = side()
+    one.answer(body("video 6000 RTP/AVP 34", "audio 5000 RTP/AVP 8"))
+    answer, agreed = one.answer(body("audio 5000 RTP/AVP 8|sendonly", version=2))
+    assert agreed is not None and agreed.direction is Direction.RECVONLY
+    assert [(each.kind, each.port) for each in parse(answer).media] == [("audio", 4000)]
+    assert [each.kind for each in parse(one.offer()).media] == ["audio"]
+
+
+def test_audio_may_be_taken_away_together_with_other_media() -> None:
+    """And be offered again by us."""
+    one = side()
+    one.answer(body("video 6000 RTP/AVP 34", "audio 5000 RTP/AVP 8"))
+    answer, agreed = one.answer(body("audio 0 RTP/AVP 8", version=2))
+    assert agreed is None and parse(answer).media[0].port == 0
+    assert [(each.kind, each.port) for each in parse(one.offer()).media] == [("audio", 4000)]
+
+
 def test_a_second_fitting_audio_is_taken() -> None:
     """When the first audio does not fit, the next one may."""
     _, agreed = side().answer(body("audio 5000 RTP/SAVP 0", "audio 5002 RTP/AVP 8"))
@@ -371,6 +391,17 @@ def test_a_failed_answer_changes_nothing() -> None:
     one.offer(Direction.INACTIVE)
     one.withdraw()
     assert one.parameters == before and not one.is_offer_pending
+
+
+def test_an_answer_that_fits_nothing_leaves_nothing() -> None:
+    """As if there had been none: an offer without audio is then a first offer, and refused."""
+    one = side()
+    one.offer()
+    with pytest.raises(NotAcceptableError):
+        one.take_answer(body("audio 5000 RTP/AVP 18"))
+    one.withdraw()
+    with pytest.raises(NotAcceptableError):
+        one.answer(body("audio 0 RTP/AVP 0"))
 
 
 def test_an_answer_needs_an_offer() -> None:
