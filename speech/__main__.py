@@ -18,7 +18,7 @@ from speech.phone_path import DEFAULT, engines, installed, render
 from speech.recogniser import NoRecogniser, Recogniser
 from speech.report import Result, summary, with_results
 from speech.score import Score, score
-from tts.engine import Engine
+from tts.engine import TelephoneEngine
 
 WORD_LIMIT = 0.10
 DIGIT_LIMIT = 0.035
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _listen(
-    voices: list[Engine], recogniser: Recogniser, options: argparse.Namespace
+    voices: list[TelephoneEngine], recogniser: Recogniser, options: argparse.Namespace
 ) -> list[Result]:
     results = []
     for engine in voices:
@@ -72,7 +72,7 @@ async def _listen(
 
 
 async def _half(
-    engine: Engine, recogniser: Recogniser, half: str, options: argparse.Namespace
+    engine: TelephoneEngine, recogniser: Recogniser, half: str, options: argparse.Namespace
 ) -> Score:
     total = Score()
     corpus = messages(half)
@@ -85,7 +85,9 @@ async def _half(
     return total
 
 
-async def _heard(engine: Engine, recogniser: Recogniser, message: Message, is_shown: bool) -> Score:
+async def _heard(
+    engine: TelephoneEngine, recogniser: Recogniser, message: Message, is_shown: bool
+) -> Score:
     rendered = await render(engine, message.text)
     heard = await asyncio.to_thread(recogniser.write_down, rendered.ulaw)
     one = score(message.spoken, heard)

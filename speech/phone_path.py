@@ -6,10 +6,9 @@ import importlib.util
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from protocols.audio.g711 import Law, encode
-from tts.engine import Engine
+from protocols.audio.g711 import Law
+from tts.engine import TelephoneEngine
 from tts.normalize import normalize
-from tts.phone_audio import to_phone
 from tts.pico import PicoEngine
 
 DEFAULT = "pico"
@@ -24,7 +23,7 @@ class Rendered(NamedTuple):
     spoken: str
 
 
-def engines(names: Iterable[str]) -> list[Engine]:
+def engines(names: Iterable[str]) -> list[TelephoneEngine]:
     """The engines of these names; raises ValueError for one that is not known or installed."""
     return [_engine(name) for name in names]
 
@@ -41,7 +40,7 @@ def _piper_voices() -> list[str]:
     return [name for name in PIPER_VOICES if importlib.util.find_spec(name)]
 
 
-def _engine(name: str) -> Engine:
+def _engine(name: str) -> TelephoneEngine:
     if name == DEFAULT:
         return PicoEngine(workers=1)
     if name == "piper" and name in installed():
@@ -51,9 +50,8 @@ def _engine(name: str) -> Engine:
     raise ValueError(f"no engine {name!r} here; there are {', '.join(installed())}")
 
 
-async def render(engine: Engine, text: str) -> Rendered:
+async def render(engine: TelephoneEngine, text: str) -> Rendered:
     """A message as the phone company would get it: 8 kHz μ-law."""
     spoken = normalize(text, "en")
     voice = next(v for v in engine.voices if v.language == "en")
-    pcm = await engine.synthesize(spoken, voice)
-    return Rendered(encode(to_phone(pcm, engine.pre_emphasis), Law.ULAW), spoken)
+    return Rendered(await engine.telephone(spoken, voice, Law.ULAW), spoken)
