@@ -128,20 +128,22 @@ async def _ask(connection: asyncpg.Connection, name: str, calls: int, nodes: int
     )
     wanted = f"ladders {name} {calls} {token}"
     await connection.execute("SELECT pg_notify($1, $2)", trunks.CHANNEL, wanted)
-    lines: list[str] = []
+    lines: dict[str, list[str]] = {}
     heard = 0
     try:
         async with asyncio.timeout(_ANSWER_S):
             while heard < nodes:
                 head, *more = (await told.get()).split("\n")
-                asked, _, what = head.partition(" ")
-                if asked == token:
-                    lines += more
+                if head.startswith(f"{token} "):
+                    _, node, what = head.split(" ")
+                    lines.setdefault(node, []).extend(more)
                     heard += what == "end"
     except TimeoutError:
         if not heard:
-            raise CommandError(f"no node answered for trunk {name}") from None
-    return lines
+            hint = "see whether it is busy, and ask again"
+            raise CommandError(f"no node answered for trunk {name}", hint) from None
+    told_by = [each for each in lines.values() if each]
+    return [line for each in told_by for line in ("", *each)][1:]
 
 
 async def _read(

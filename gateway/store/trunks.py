@@ -16,7 +16,8 @@ SQL = load("trunks")
 CHANNEL: Final = "gateway_trunk"
 """What operators want of trunks: `ladders NAME CALLS TOKEN`."""
 TOLD_CHANNEL: Final = "gateway_trunk_told"
-"""Lines of diagrams: on the first the token of who asked, and `end` or `more`."""
+"""Lines of diagrams: on the first the token of who asked, the number of the node that tells, and
+`end` or `more`."""
 
 
 @dataclass(frozen=True, slots=True)

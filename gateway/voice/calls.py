@@ -299,6 +299,10 @@ class TrunkCall:
         if event.body is not None and not self._agree(event.body.data, is_final=True):
             self.hang_up([Reason("SIP", 488)])
             return
+        if self.parameters is None:
+            self._problem = "our offer was acknowledged without a session description"
+            self.hang_up([Reason("SIP", 488)])
+            return
         self._stand()
 
     def _stand(self) -> None:

@@ -123,13 +123,14 @@ class TrunkConsole:
 
     def _tell(self, token: str, lines: list[str]) -> None:
         """Put lines into payloads that a NOTIFY takes; the last one says that it is."""
+        head = f"{token} {self._node}"
         size, piece = 0, [""]
         for line in lines:
             length = len(line.encode()) + 1
             if size + length > _PAYLOAD_MAX:
-                self._told.append("\n".join([f"{token} more", *piece[1:]]))
+                self._told.append("\n".join([f"{head} more", *piece[1:]]))
                 size, piece = 0, [""]
             size += length
             piece.append(line)
-        self._told.append("\n".join([f"{token} end", *piece[1:]]))
+        self._told.append("\n".join([f"{head} end", *piece[1:]]))
         del self._told[:-_WAITING_MAX]

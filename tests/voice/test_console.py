@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from config.faults import SettingsError
@@ -21,6 +22,7 @@ from gateway.app import Gateway
 from gateway.cli.frame import CommandError
 from gateway.cli.main import _parser
 from gateway.store.embedded import ConnectParameters
+from gateway.store.trunks import CHANNEL, TOLD_CHANNEL, put_trunks
 from gateway.voice.call_events import CallEnd
 from gateway.voice.identity import Caller
 from gateway.voice.trunkset import TrunkSet
@@ -120,6 +122,38 @@ async def test_a_trunk_of_a_running_node_is_shown_and_its_calls_are_drawn(
         assert "+1212***23" in out
         assert "5550123" not in out
     assert gateway.voice.trunks.transport.connections == 0
+
+
+async def test_the_calls_of_several_nodes_are_drawn_one_node_after_the_other(
+    stage: Stage, capsys: pytest.CaptureFixture[str], database: ConnectParameters
+) -> None:
+    """However many notices of the database each of them needs, and however these cross."""
+    connection = await asyncpg.connect(**database)
+
+    async def tell(payload: str) -> None:
+        token = payload.split()[3]
+        for told in ("1 more\none a", "2 more\ntwo a", "1 end\none b", "2 end\ntwo b"):
+            await connection.execute("SELECT pg_notify($1, $2)", TOLD_CHANNEL, f"{token} {told}")
+
+    asked: list[asyncio.Task[None]] = []
+    try:
+        async with node(stage) as gateway:  # makes the tables, and says what a trunk shows
+            assert gateway.voice is not None
+            async with asyncio.timeout(10):
+                while not (states := await shown(stage, capsys)):
+                    pass  # each look is a connection of its own, and takes its time
+        row = {"trunk": "lab", "state": "up", "since": 0.0, "error": "", "figures": states[0]}
+        await connection.execute("DELETE FROM trunk_state")
+        for number in (1, 2):
+            await put_trunks(connection, number, [row])
+        await connection.add_listener(
+            CHANNEL, lambda _c, _p, _ch, payload: asked.append(asyncio.create_task(tell(payload)))
+        )
+        assert await stage.run("trace", "lab") == 0
+        assert capsys.readouterr().out.split("\n") == ["one a", "one b", "", "two a", "two b", ""]
+        await asyncio.gather(*asked)
+    finally:
+        await connection.close()
 
 
 async def test_settings_read_again_change_trunks_and_end_no_call(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from gateway.voice.call_events import Answered
+from gateway.voice.call_events import Answered, CallEnd
 from protocols.rtp.events import MediaLost
 from tests.fakes.sip import FarEnd, Heard, far_end
-from tests.voice.trunks import HOST, PHONE, next_of, running, settings, until
+from tests.voice.trunks import HOST, PHONE, Answering, next_of, running, settings, until
 
 
 def sound(way: str) -> str:
@@ -60,3 +60,50 @@ async def test_a_call_put_on_hold_is_not_given_up_for_the_silence_before() -> No
             await until(lambda: call.parameters is not None and not call.parameters.is_receiving)
             assert "media" not in call._timers, "the call would be ended ten minutes later"
             assert call.end is None
+
+
+def invite(to_port: int, far: FarEnd) -> str:
+    """A call that leaves the offer to us."""
+    lines = [
+        f"INVITE sip:+12125550100@{HOST}:{to_port} SIP/2.0",
+        f"Via: SIP/2.0/UDP {HOST}:{far.port};branch=z9hG4bKfirst",
+        "Max-Forwards: 70",
+        f"From: <sip:+12125550123@{HOST}>;tag=far",
+        f"To: <sip:+12125550100@{HOST}>",
+        "Call-ID: offerless",
+        "CSeq: 1 INVITE",
+        f"Contact: <sip:far@{HOST}:{far.port}>",
+        "Content-Length: 0",
+    ]
+    return "\r\n".join([*lines, "", ""])
+
+
+async def test_a_caller_that_never_answers_our_offer_is_hung_up_on() -> None:
+    """No sound was agreed on, so none can be missed: the line would stay up for an hour."""
+
+    def acknowledges(heard: Heard) -> list[str]:
+        if heard.start.startswith("SIP/2.0 200") and "INVITE" in heard.header("CSeq"):
+            first = heard.header("To")
+            target = heard.header("Contact").partition("<")[2].partition(">")[0]
+            lines = [
+                f"ACK {target} SIP/2.0",
+                f"Via: {heard.header('Via').partition(';')[0]};branch=z9hG4bKack",
+                "Max-Forwards: 70",
+                f"From: {heard.header('From')}",
+                f"To: {first}",
+                "Call-ID: offerless",
+                "CSeq: 1 ACK",
+                "Content-Length: 0",
+            ]
+            return ["\r\n".join([*lines, "", ""])]
+        return [heard.reply("200 OK")] if heard.method == "BYE" else []
+
+    answering = Answering()
+    async with far_end(acknowledges) as there:
+        own = settings(there.port, options_s=0.0)
+        async with running(own, on_incoming=answering) as here:
+            there.send(invite(here.port, there), (HOST, here.port))
+            await there.wait_for("BYE")
+            end = await answering.told(CallEnd)
+            assert "without a session description" in end.problem
+            assert not any(isinstance(each, Answered) for each in answering.events)
