@@ -30,7 +30,7 @@ class Patience:
     """Without any message or ping."""
     answer_s: float = 32.0
     """After a request, until anything comes at all: 64*T1, when its sender gives up. A connection
-    that was cut without a word takes bytes for much longer."""
+    that was cut without a word may take bytes for much longer."""
 
 
 class KeepAliver:
@@ -77,9 +77,10 @@ class KeepAliver:
         """Something was sent: the next ping has time."""
         self._sent_at = now
 
-    def asked(self, now: float) -> None:
-        """A request was sent, that something has to come back to."""
-        if self._answer_by is None:
+    def carried(self, message: bytes, now: float) -> None:
+        """A message was sent. To a request something has to come back; an ACK has no answer, and
+        OPTIONS is dropped unread by some who live."""
+        if self._answer_by is None and not message.startswith((b"SIP/", b"ACK ", b"OPTIONS ")):
             self._answer_by = now + self._patience.answer_s
 
     def due(self) -> float:

@@ -34,13 +34,14 @@ _BACKLOG: Final = 128
 _MAX_ASKED: Final = 64
 _PORT_TRIES: Final = 16
 _UDP_BUFFER_BYTES: Final = 1_048_576
-# What a firewall forgot is noticed after two minutes, and holds no place of its address for longer.
+# What a firewall forgot is noticed within two minutes, or 32 s after something was sent there.
 _STREAM_OPTIONS: Final = (
     (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
     (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
     (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 60),
     (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 15),
     (socket.IPPROTO_TCP, "TCP_KEEPCNT", 4),
+    (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", 32_000),
 )
 _ANY: Final = ("0.0.0.0", "::")  # noqa: S104 - compared, not listened on
 
@@ -167,13 +168,12 @@ class _Stream(asyncio.Protocol):
         A datagram's sender repeats by itself."""
         if not self.write(data):
             return False
-        if data[:4] not in (b"SIP/", b"ACK "):
-            self._care.asked(self._shared.loop.time())
-            self._arm()
-            if hop.transport.is_reliable:
-                if len(self.asked) >= _MAX_ASKED:
-                    self.asked.clear()
-                self.asked.add((endpoint, hop))
+        self._care.carried(data, self._shared.loop.time())
+        self._arm()
+        if hop.transport.is_reliable and data[:4] not in (b"SIP/", b"ACK "):
+            if len(self.asked) >= _MAX_ASKED:
+                self.asked.clear()
+            self.asked.add((endpoint, hop))
         return True
 
     def abort(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from protocols.sip.keepalive import Care, KeepAliver, Patience
 
 
@@ -14,8 +16,8 @@ def test_a_connection_without_any_answer_to_a_request_is_given_up() -> None:
     """A wire that was cut without a word takes requests for a quarter of an hour; by 64*T1 their
     senders have given up, and the next ones are to find another connection."""
     care = opened()
-    care.asked(110.0)
-    care.asked(130.0)  # the first is the one that counts
+    care.carried(b"INVITE sip:a@h SIP/2.0\r\n", 110.0)
+    care.carried(b"BYE sip:a@h SIP/2.0\r\n", 130.0)  # the first is the one that counts
     assert care.due() == 142.0
     assert care.check(141.9) is Care.NOTHING
     assert care.check(142.0) is Care.CLOSE
@@ -26,12 +28,20 @@ def test_whatever_is_heard_shows_that_the_peer_is_there() -> None:
     """A message, a ping or a pong, after the request."""
     for is_pong in (False, True):
         care = opened()
-        care.asked(110.0)
+        care.carried(b"INVITE sip:a@h SIP/2.0\r\n", 110.0)
         care.heard(120.0, is_pong=is_pong)
         assert care.check(500.0) is Care.NOTHING
-        care.asked(600.0)
+        care.carried(b"REGISTER sip:h SIP/2.0\r\n", 600.0)
         assert care.check(631.0) is Care.NOTHING
         assert care.check(632.0) is Care.CLOSE
+
+
+@pytest.mark.parametrize("start", [b"SIP/2.0 200 OK", b"ACK sip:a@h SIP/2.0", b"OPTIONS sip:h SIP"])
+def test_what_may_stay_without_an_answer_costs_no_connection(start: bytes) -> None:
+    """Responses, ACK, and the OPTIONS that some peers drop unread."""
+    care = opened()
+    care.carried(start + b"\r\n", 110.0)
+    assert care.check(200.0) is Care.NOTHING
 
 
 def test_a_peer_that_ponged_once_has_to_go_on() -> None:

@@ -145,7 +145,16 @@ async def test_a_connection_that_answers_nothing_is_left_for_a_new_one() -> None
     async with server, place(limits=limits) as here:
         hop = Hop(Transport.TCP, HOST, server.sockets[0].getsockname()[1])
         for _ in range(2):
-            assert (await here.ask(hop)).cause is EndCause.TRANSPORT
+            here.events.clear()
+            here.agent.invite(
+                Uri.sip("them", HOST),
+                from_=NameAddr(Uri.sip("us", HOST)),
+                now=here.endpoint.now,
+                body=Body("application/sdp", b"v=0"),
+                hop=hop,
+            )
+            here.endpoint.flush()
+            assert (await here.wait_for(Rejected)).cause is EndCause.TRANSPORT
         assert len(accepted) == 2
 
 
