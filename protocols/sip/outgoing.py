@@ -113,7 +113,8 @@ class OutgoingInvite:
             self._call.close(now, cause, response)
 
     def on_failure(self, cause: Cause, now: float) -> None:
-        if self._call.state is CallState.CANCELING:
+        is_our_wish = self._cause is not EndCause.NO_ANSWER  # else not even a 100 came in time
+        if self._call.state is CallState.CANCELING and is_our_wish:
             self._call.close(now, self._cause, code=487)
         else:
             end, code = _FAILURES[cause]

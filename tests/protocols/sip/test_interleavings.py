@@ -262,6 +262,13 @@ def test_giving_up_twice_keeps_the_first_reason() -> None:
     assert one.ours.last(Rejected).cause is EndCause.CANCELED
 
 
+def test_a_peer_without_any_sign_of_life_did_not_leave_the_telephone_unanswered() -> None:
+    """A limit shorter than timer B passes first: the server is dead all the same."""
+    one = Outgoing(setup_s=20.0)
+    one.net.run(33)
+    assert (one.ours.last(Rejected).cause, one.ours.last(Rejected).code) == (EndCause.TIMEOUT, 408)
+
+
 # ---------------------------------------------------------------------- requests of the peer
 
 
