@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from protocols.errors import LocalProtocolError
@@ -32,7 +33,7 @@ class Transfer:
         self._core = call.core
         self._is_asked = False  # our REFER was sent, its end has not come
         self._deadline: Timer | None = None  # of what we asked for
-        self._decision: Timer | None = None  # of what the peer asked for
+        self._decision: Timer | None = None  # of what the peer asked for, then of its notices
         self._received: Transaction | None = None  # the peer's REFER, not answered
         self._event_id = ""  # of the peer's REFER that we accepted
 
@@ -123,6 +124,7 @@ class Transfer:
         response.headers.add("Contact", str(contact))
         transaction.respond(response, now)
         self._event_id = f"refer;id={transaction.request.cseq.number}"
+        self._decision = self._core.after(self._core.limits.refer_s, now, self._on_lapse)
         self.notify(now, 100)
 
     def refuse(self, now: float, code: int) -> None:
@@ -151,7 +153,7 @@ class Transfer:
         except SipError as fault:
             raise LocalProtocolError(str(fault)) from fault
         if is_final:
-            self._event_id = ""
+            self._end_notices()
 
     def stop(self, now: float) -> None:
         """The call ends; whoever asked for a transfer learns no more of it."""
@@ -160,7 +162,7 @@ class Transfer:
         if self._is_asked:
             self._core.emit(ReferProgress(self._call, 0, "", is_final=True))
         self._forget()
-        self._event_id = ""
+        self._end_notices()
 
     # ------------------------------------------------------------------ small steps
 
@@ -174,9 +176,20 @@ class Transfer:
         transaction, self._received = self._received, None
         if transaction is None:
             raise LocalProtocolError("no transfer waits for an answer")
+        self._end_notices()
+        return transaction
+
+    def _end_notices(self) -> None:
+        self._event_id = ""
         if self._decision is not None:
             self._decision.cancel()
-        return transaction
+            self._decision = None
+
+    def _on_lapse(self, now: float) -> None:
+        """The subscription ends when its `expires` says (RFC 6665 section 4.2.2)."""
+        with suppress(LocalProtocolError):
+            self.notify(now, 408)
+        self._end_notices()
 
     def _on_silence(self, now: float) -> None:
         if self._is_asked:

@@ -402,6 +402,25 @@ def test_transfers_of_both_sides_do_not_disturb_each_other() -> None:
     assert two.net.is_quiet()
 
 
+def test_a_transfer_for_the_peer_that_is_never_finished_lapses_when_we_said() -> None:
+    """Our NOTIFYs promise an end (`expires`); another REFER is taken after it."""
+    two = Two(Config(accepts_refer=True, session_expires_s=0))
+    two.establish()
+    two.call.refer(two.net.now, TARGET)
+    two.net.run(0.1)
+    two.taken.accept_refer(two.net.now)
+    two.net.run(181)
+    told = [(e.code, e.is_final) for e in two.a.told(ReferProgress)]
+    assert told[0] == (100, False) and told[-1][1] and len(told) == 2
+    two.call.refer(two.net.now, TARGET)
+    two.net.run(0.1)
+    assert len(two.b.told(ReferReceived)) == 2
+    two.taken.accept_refer(two.net.now)
+    two.call.hang_up(two.net.now)
+    two.net.run(70)
+    assert two.net.is_quiet()
+
+
 # ---------------------------------------------------------------------- session timers
 
 
