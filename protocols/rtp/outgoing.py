@@ -48,8 +48,8 @@ class Outgoing:
     """
 
     __slots__ = (
-        "_base", "_data", "_digits", "_emit", "_expected_tick", "_has_gap", "_last_timestamp",
-        "_law", "_period", "_playback", "_queue", "_relay_first", "_relay_sequence",
+        "_base", "_data", "_digits", "_emit", "_expected_tick", "_has_gap", "_last_length",
+        "_last_timestamp", "_law", "_period", "_playback", "_queue", "_relay_first", "_relay_sequence",
         "_relay_timestamp", "_relayed_at", "_sequence", "_silence", "_step", "dtmf_payload_type",
         "fills_silence", "payload_type", "sent",
     )  # fmt: skip
@@ -68,6 +68,7 @@ class Outgoing:
         self._sequence = random.getrandbits(15)
         self._base = random.getrandbits(32)
         self._last_timestamp = self._base
+        self._last_length = 0
         self._expected_tick = -1
         self._has_gap = True
         self._queue: deque[_Playback] = deque()
@@ -190,6 +191,7 @@ class Outgoing:
         sequence = self._sequence
         self._sequence = sequence + 1 & 0xFFFF
         self._last_timestamp = timestamp
+        self._last_length = self._step
         sent = self.sent
         sent.packets += 1
         sent.octets += len(payload)
@@ -257,6 +259,7 @@ class Outgoing:
         if not own_sequence - self._sequence & 0x8000:
             self._sequence = own_sequence + 1 & 0xFFFF
             self._last_timestamp = own_timestamp
+            self._last_length = max(len(payload), self._step)
             if own_sequence - first & 0xFFFF > 0x4000:
                 self._relay_first = own_sequence - 0x2000 & 0xFFFF
         self._relayed_at = tick
@@ -287,6 +290,6 @@ class Outgoing:
 
     def _following(self, timestamp: int) -> int:
         """`timestamp`, or later if the last packet needs it."""
-        earliest = self._last_timestamp + self._step & 0xFFFFFFFF
+        earliest = self._last_timestamp + self._last_length & 0xFFFFFFFF
         is_behind = timestamp - earliest & 0xFFFFFFFF >= _HALF
         return earliest if is_behind and self.sent.packets else timestamp

@@ -91,6 +91,18 @@ def test_a_second_bridge_has_its_own_numbers() -> None:
     ]
 
 
+def test_long_packets_that_are_passed_on_are_waited_for() -> None:
+    """Sound of our own does not lie over what was passed on, however long its packets were."""
+    one, two = Bench(seed=1), Bench(seed=2, ptime_ms=10)
+    bridge(one.leg, two.leg)
+    one.hear(build(RtpPacket(0, 1, 0, 9, bytes(480))))
+    unbridge(one.leg)
+    two.leg.play(Clip(AUDIO))
+    two.run(10, ticks=2)
+    passed, own = two.packets[:2]
+    assert (own.timestamp - passed.timestamp) & 0xFFFFFFFF >= 480
+
+
 def test_reports_tell_the_time_of_what_is_passed_on() -> None:
     """The clock of a sender report is the one of the packets, also when the clock of the far end
     has jumped (RFC 3550 section 6.4.1)."""
