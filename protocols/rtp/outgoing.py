@@ -49,9 +49,9 @@ class Outgoing:
 
     __slots__ = (
         "_base", "_data", "_digits", "_emit", "_expected_tick", "_has_gap", "_last_length",
-        "_last_timestamp", "_law", "_period", "_playback", "_queue", "_relay_first", "_relay_sequence",
-        "_relay_timestamp", "_relayed_at", "_sequence", "_silence", "_step", "dtmf_payload_type",
-        "fills_silence", "payload_type", "sent",
+        "_last_timestamp", "_law", "_period", "_playback", "_queue", "_relay_first",
+        "_relay_sequence", "_relay_timestamp", "_relayed_at", "_sequence", "_silence", "_step",
+        "dtmf_payload_type", "fills_silence", "payload_type", "sent",
     )  # fmt: skip
 
     def __init__(self, emit: Callable[[MediaEvent], None], random: Random) -> None:
