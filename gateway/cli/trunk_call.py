@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,6 +147,8 @@ async def _call(
             call = trunk.call(number, Caller(number=caller))
         except (LocalProtocolError, OSError) as error:
             raise CommandError(f"the call was not made: {error}") from error
+        for ending in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(ending, call.hang_up)  # or the phone would stay off the hook
         end = await _follow(call, clip, wait_s)
     finally:
         await trunks.stop(loop.time() + _STOP_S)

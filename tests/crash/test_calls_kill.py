@@ -14,8 +14,9 @@ from typing import cast
 
 import pytest
 
-from gateway.voice.call_events import Answered
+from gateway.voice.call_events import Answered, CallEnd
 from gateway.voice.trunkset import TrunkSet
+from protocols.rtp.events import MediaStarted
 from protocols.sip import events as sip_events
 from protocols.sip.call_tables import CallState
 from protocols.sip.core import Config
@@ -197,6 +198,23 @@ SOUND = "\r\n".join(
     ["v=0", f"o=- 1 1 IN IP4 {HOST}", "s=-", f"c=IN IP4 {HOST}", "t=0 0",
      "m=audio 39998 RTP/AVP 0", "a=sendrecv", ""]
 )  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_a_call_of_an_operator_whose_command_is_ended_is_hung_up(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    """By `timeout`, or because the terminal is closed: nobody is left with a silent phone."""
+    answering = Answering()
+    async with running(settings(1, options_s=0.0), on_incoming=answering) as there:
+        config = written(tmp_path, there.port)
+        words = ("trunk", "call", "lab", PHONE, "--wait", "600", "--config", str(config))
+        async with process("-m", "gateway", *words) as ended:
+            await answering.told(MediaStarted)
+            ended.send_signal(number)
+            assert (await answering.told(CallEnd)).cause is EndCause.REMOTE
+            async with asyncio.timeout(10):
+                assert await ended.wait() == 0
 
 
 async def test_the_far_end_of_a_killed_call_ends_it_when_the_session_expires(
