@@ -16,6 +16,8 @@ from protocols.errors import LocalProtocolError
 from protocols.sip.call import Call
 from protocols.sip.call_tables import CallState
 from protocols.sip.core import Config
+from protocols.sip.digest import Credentials
+from protocols.sip.digest_server import DigestServer
 from protocols.sip.events import (
     Answered,
     Confirmed,
@@ -39,6 +41,7 @@ from tests.protocols.sip.network import (
     DELAY_S,
     OFFER,
     Agent,
+    CountedRandomness,
     Network,
     Packet,
     bodies,
@@ -126,14 +129,19 @@ class TwoAgents(RuleBasedStateMachine):
         seed=st.integers(0, 2**32),
         transport=st.sampled_from((Transport.UDP, Transport.UDP, Transport.TCP)),
         is_established=st.booleans(),
+        is_challenged=st.booleans(),
     )
-    def begin(self, seed: int, transport: Transport, is_established: bool) -> None:
+    def begin(
+        self, seed: int, transport: Transport, is_established: bool, is_challenged: bool
+    ) -> None:
         self.net = Network()
         self.weather = Weather(seed)
         self.net.rules.append(self.weather)
         self.transport = transport
         config = Config(session_expires_s=SESSION_S, accepts_refer=True)
-        self.agents = [self.net.agent(host, config) for host in HOSTS]
+        guard = DigestServer("two.example", {"u": "p"}.get, b"s", CountedRandomness("guard"))
+        guards = guard if is_challenged else None
+        self.agents = [self.net.agent(host, config, authenticator=guards) for host in HOSTS]
         self.held: list[list[Call]] = [[], []]
         """The calls of each side, ended ones too."""
         self.tempers = ["idle", "idle"]
@@ -164,6 +172,7 @@ class TwoAgents(RuleBasedStateMachine):
             hop=Hop(self.transport, other, self.transport.default_port),
             now=self.net.now,
             body=OFFER if has_offer else None,
+            credentials=Credentials("u", "p"),
             setup_s=60.0,
         )
         self.held[side].append(call)
