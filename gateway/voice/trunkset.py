@@ -65,6 +65,8 @@ class TrunkSet:
         self._drains: dict[Trunk, asyncio.Task[None]] = {}
         """Trunks of settings that are not any more, with the calls that they still have."""
         self._marks = count()
+        self._change = asyncio.Lock()
+        self._applying: set[asyncio.Task[None]] = set()
         self._is_stopping = False
         self._failure: asyncio.Future[None]
         self._common: Common
@@ -96,8 +98,18 @@ class TrunkSet:
         """Run these trunks from now on; those whose settings are the same notice nothing.
 
         One that changed or is gone takes no new calls, and unregisters; the calls that it has go on
-        to their end as they began.
+        to their end as they began. Goes on to its end when who waits for it does not.
         """
+        task = asyncio.create_task(self._apply(wanted), name="trunks of new settings")
+        self._applying.add(task)
+        task.add_done_callback(self._applying.discard)
+        await asyncio.shield(task)
+
+    async def _apply(self, wanted: Sequence[TrunkSettings]) -> None:
+        async with self._change:
+            await self._replace(wanted)
+
+    async def _replace(self, wanted: Sequence[TrunkSettings]) -> None:
         kept = {each.name for each in wanted if (of := self.get(each.name)) and of.settings == each}
         old = {trunk.name: trunk for trunk in self if trunk.name not in kept}
         deadline = asyncio.get_running_loop().time() + LEAVE_S
@@ -120,6 +132,8 @@ class TrunkSet:
     async def stop(self, deadline: float) -> None:
         """End calls and registrations in order, until `deadline` (loop time); close everything."""
         self._is_stopping = True
+        for applying in self._applying:
+            applying.cancel()
         everyone = {*self, *self._drains}
         tasks = [*self._tasks.values(), *self._drains.values()]
         try:

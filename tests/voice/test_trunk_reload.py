@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from config.settings import TrunkSettings
+from gateway.voice import trunkset
 from gateway.voice.admission import TrunkDown
 from gateway.voice.call_events import Answered, CallEnd
 from gateway.voice.trunk import Trunk
@@ -125,6 +127,30 @@ async def test_a_changed_trunk_is_registered_once_it_has_taken_the_old_registrat
             await state_is(only(here), "up")
             assert list(registrar.bindings) == [f"sip:sample@{HOST}:{here.port}"]
         assert registrar.bindings == {}
+
+
+async def test_a_change_that_nobody_waits_for_is_made_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever asked for it may be gone: a trunk is not left between its settings."""
+    monkeypatch.setattr(trunkset, "LEAVE_S", 0.3)
+    is_silent = False
+    registrar = Registrar("sample", "secret")
+    script = lambda heard: [] if is_silent else registrar(heard)  # noqa: E731
+    async with far_end(script) as there:
+        own = settings(there.port, **ACCOUNT, **QUIET)
+        async with running(own) as here:
+            await state_is(only(here), "up")
+            is_silent = True
+            asked = len(there.of("REGISTER"))
+            asking = asyncio.create_task(here.apply([replace(own.trunks[0], max_calls=3)]))
+            await there.wait_for("REGISTER", asked + 1)
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+            is_silent = False
+            await until(lambda: only(here).room == 3)
+            await state_is(only(here), "up")
 
 
 async def test_a_call_that_comes_after_a_change_is_for_the_trunk_as_it_is_now() -> None:
