@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 import asyncpg
 import msgspec
@@ -21,6 +21,7 @@ from gateway.dispatch.cancel import CancelResult, cancel
 from gateway.dispatch.timeline import compose
 from gateway.errors import Fault, Refusal
 from gateway.ids import lowest_at, read, show
+from gateway.model import State
 from gateway.phone import PhoneError, normalize
 from gateway.store.reading import (
     Search,
@@ -35,18 +36,38 @@ from gateway.store.reading import (
 _HIGHEST = 1 << 62
 _TO_FIND = "GET /v1/messages finds messages by phone, reference and time"
 
+STATUS_DAYS = 31
+"""How far back a search by status goes."""
+_DAY_MS = 86_400_000
+
+Status = Literal[
+    "queued",
+    "held",
+    "submitting",
+    "submitted",
+    "delivered",
+    "undelivered",
+    "failed",
+    "expired",
+    "canceled",
+    "suppressed",
+    "in_doubt",
+]
+"""The states that a message can be seen in."""
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class SearchQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """What to look for.
 
-    `since` is included, `until` is not; `cursor` is the `next` of the page before.
+    `since` is included, `until` is not; `cursor` is the `next` of the page before. With `status`
+    the search goes back 31 days, and pages may have few messages, or none, before the last.
     """
 
     shop: Annotated[str, msgspec.Meta(max_length=64)] | None = None
     phone: Annotated[str, msgspec.Meta(max_length=40)] | None = None
     reference: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
+    status: Status | None = None
     since: Moment | None = None
     until: Moment | None = None
     cursor: Annotated[str, msgspec.Meta(max_length=40)] | None = None
@@ -94,7 +115,7 @@ async def show_events(context: ApiContext, caller: Caller, request: web.Request)
 
 
 async def find(context: ApiContext, caller: Caller, request: web.Request) -> web.Response:
-    """Messages by shop, phone, reference and time, the newest first."""
+    """Messages by shop, phone, reference, status and time, the newest first."""
     checks: dict[str, Check] = {
         "phone": partial(_phone_fault, context.settings.sms),
         "cursor": _cursor_fault,
@@ -102,12 +123,10 @@ async def find(context: ApiContext, caller: Caller, request: web.Request) -> web
     query = read_query(SearchQuery, request, checks)
     wanted = _search(context, caller, query)
     found = await context.database.read(lambda connection: search(connection, wanted))
-    now_ms = context.now_ms()
-    is_full = len(found) == wanted.limit
     return json_answer(
         MessagePage(
-            messages=[view_message(message, now_ms) for message in found],
-            next=show("msg", found[-1].id) if is_full else None,
+            messages=[view_message(message, wanted.now_ms) for message in found.messages],
+            next=None if found.next is None else show("msg", found.next),
         )
     )
 
@@ -136,7 +155,21 @@ def _search(context: ApiContext, caller: Caller, query: SearchQuery) -> Search:
         sms = context.settings.sms
         phone = normalize(query.phone, sms.default_region, sms.countries)
     low, high = _ids(query)
-    return Search(shop.id if shop else None, phone, query.reference, low, high, query.limit)
+    now_ms = context.now_ms()
+    state = None if query.status is None else State[query.status.upper()]
+    if state is not None:
+        low = _status_floor(query.since, low, now_ms)
+    shop_id = shop.id if shop else None
+    return Search(shop_id, phone, query.reference, low, high, query.limit, state, now_ms)
+
+
+def _status_floor(since: datetime | None, low: int, now_ms: int) -> int:
+    """The lowest id that a search by status looks at."""
+    floor = lowest_at(now_ms - STATUS_DAYS * _DAY_MS)
+    if since is not None and low < floor:
+        what = f"is more than {STATUS_DAYS} days ago, further than a search by status goes"
+        raise invalid([Fault("since", what, "leave `status` out, or name a later time")])
+    return floor if since is None else low
 
 
 def _ids(query: SearchQuery) -> tuple[int, int]:

@@ -19,6 +19,9 @@ from gateway.store.queries import load
 STATEMENT_TIMEOUT_MS = 10_000
 EVENTS_MAX = 1_000
 """Events that one timeline shows."""
+LOOKED_AT_MAX = 2_000
+"""Messages whose state one search works out, at most: it follows from several tables."""
+_PORTION = 500
 
 ReplyPlace = tuple[int, int]
 """A place among all replies: transaction and id. Ids alone are given out before the commit."""
@@ -145,6 +148,7 @@ class Search:
     """What to look for.
 
     `shop` None: in all shops, and then by time alone. Bounds: ids from `low` to below `high`.
+    `state`: those that are in it at `now_ms`.
     """
 
     shop: int | None
@@ -153,6 +157,18 @@ class Search:
     low: int
     high: int
     limit: int
+    state: State | None = None
+    now_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of messages, the newest first. `next`: the id below which the search goes on, perhaps
+    to nothing; None at its end. A page of a search by state may have few, or none, before the end.
+    """
+
+    messages: list[StoredMessage]
+    next: int | None
 
 
 def _sql(name: str) -> str:
@@ -201,12 +217,38 @@ async def read_events(connection: asyncpg.Connection, id_: int) -> list[StoredEv
     ]
 
 
-async def search(connection: asyncpg.Connection, wanted: Search) -> list[StoredMessage]:
+async def search(connection: asyncpg.Connection, wanted: Search) -> Found:
     """Messages, the newest first."""
     await _look(connection)
-    bounds = (wanted.low, wanted.high)
+    if wanted.state is not None:
+        return await _search_by_state(connection, wanted, wanted.state)
+    ids = await _find(connection, wanted, wanted.high, wanted.limit)
+    found = await _messages(connection, ids, wanted.shop)
+    return Found(found, ids[-1] if len(ids) == wanted.limit else None)
+
+
+async def _search_by_state(connection: asyncpg.Connection, wanted: Search, state: State) -> Found:
+    """Look at one message after the other, until there are enough or so many were looked at."""
+    found: list[StoredMessage] = []
+    high = wanted.high
+    for _ in range(LOOKED_AT_MAX // _PORTION):
+        ids = await _find(connection, wanted, high, _PORTION)
+        for message in await _messages(connection, ids, wanted.shop):
+            if message.state(wanted.now_ms) is state:
+                found.append(message)
+                if len(found) == wanted.limit:
+                    return Found(found, message.id)
+        if len(ids) < _PORTION:
+            return Found(found, None)
+        high = ids[-1]
+    return Found(found, high)
+
+
+async def _find(connection: asyncpg.Connection, wanted: Search, high: int, limit: int) -> list[int]:
+    """The ids of messages, whatever their state, the newest first."""
+    bounds = (wanted.low, high)
     if wanted.shop is None:
-        rows = await connection.fetch(_sql("find_all"), *bounds, wanted.limit)
+        rows = await connection.fetch(_sql("find_all"), *bounds, limit)
     elif wanted.phone is not None:
         rows = await connection.fetch(
             _sql("find_by_phone"),
@@ -214,15 +256,15 @@ async def search(connection: asyncpg.Connection, wanted: Search) -> list[StoredM
             wanted.phone,
             *bounds,
             wanted.reference,
-            wanted.limit,
+            limit,
         )
     elif wanted.reference is not None:
         rows = await connection.fetch(
-            _sql("find_by_reference"), wanted.shop, wanted.reference, *bounds, wanted.limit
+            _sql("find_by_reference"), wanted.shop, wanted.reference, *bounds, limit
         )
     else:
-        rows = await connection.fetch(_sql("find_by_shop"), wanted.shop, *bounds, wanted.limit)
-    return await _messages(connection, [row["id"] for row in rows], wanted.shop)
+        rows = await connection.fetch(_sql("find_by_shop"), wanted.shop, *bounds, limit)
+    return [row["id"] for row in rows]
 
 
 async def _messages(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 from gateway.ids import lowest_at, show, wall_ms
+from gateway.model import State
 from tests.api.fixtures import ADMIN_KEY, MESSAGES, SECRETS, Api
 
 OWN = show("msg", MESSAGES[1])
@@ -66,6 +69,20 @@ async def test_messages_are_searched(stored_api: Api) -> None:
     for query in ("?phone=2125550199", "?until=2024-01-02T00:00:00Z", f"?cursor={OWN}"):
         _, told, _ = await stored_api.call("GET", f"/v1/messages{query}")
         assert told == {"messages": []}
+
+
+async def test_messages_are_searched_by_status(stored_api: Api) -> None:
+    """Of the last 31 days; any state that a message can be seen in."""
+    for state in set(State) - {State.ACCEPTED}:
+        status, told, _ = await stored_api.call("GET", f"/v1/messages?status={state.word}")
+        assert status == 200
+        found = [message["id"] for message in told["messages"]]
+        assert found == ([OWN] if state is State.QUEUED else [])
+    month_ago = datetime.fromtimestamp(stored_api.context.now_ms() / 1000, UTC) - timedelta(days=32)
+    since = month_ago.strftime("%Y-%m-%dT%H:%M:%SZ")
+    for query, field in ((f"queued&since={since}", "since"), ("sent", "status")):
+        status, told, _ = await stored_api.call("GET", f"/v1/messages?status={query}")
+        assert (status, told["errors"][0]["field"]) == (400, field)
 
 
 async def test_an_admin_searches_all_shops_by_time(stored_api: Api) -> None:

@@ -13,6 +13,7 @@ from gateway.dispatch.timeline import compose
 from gateway.dispatch.wording import WHOLE
 from gateway.ids import lowest_at, wall_ms
 from gateway.model import EventKind, Place, State
+from gateway.store import reading
 from gateway.store.database import Database
 from gateway.store.embedded import ConnectParameters
 from gateway.store.numbers import assign_number
@@ -312,7 +313,7 @@ async def test_messages_are_found_by_phone_reference_and_time(rows: Rows) -> Non
             "limit": 10,
         } | wanted
         found = await rows.database.run(lambda c: search(c, Search(**values)))
-        return [message.id for message in found]
+        return [message.id for message in found.messages]
 
     assert await find() == [elsewhere, second, first]
     assert await find(limit=2) == [elsewhere, second]
@@ -322,6 +323,30 @@ async def test_messages_are_found_by_phone_reference_and_time(rows: Rows) -> Non
     assert await find(phone=PHONE, reference="todo-1") == [first]
     assert await find(reference="todo-1") == [first]
     assert len(await find(shop=None)) == 4
+
+
+async def test_a_search_by_state_goes_on_over_what_is_in_another(
+    rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many lie between; a page looks at no more than so many, and says where it stopped."""
+    monkeypatch.setattr(reading, "_PORTION", 2)
+    monkeypatch.setattr(reading, "LOOKED_AT_MAX", 4)
+    ids = [await rows.message() for _ in range(9)]
+    for n in (0, 7):
+        await rows.status(ids[n], 0, State.FAILED, error="ESME_RINVDSTADR", done_ms=NOW)
+
+    async def page(
+        state: State, high: int = 1 << 62, limit: int = 10
+    ) -> tuple[list[int], int | None]:
+        wanted = Search(rows.shops["sample"], None, None, 0, high, limit, state, NOW)
+        found = await rows.database.run(lambda c: search(c, wanted))
+        return [message.id for message in found.messages], found.next
+
+    assert await page(State.FAILED, limit=1) == ([ids[7]], ids[7])
+    assert await page(State.FAILED) == ([ids[7]], ids[5])
+    assert await page(State.FAILED, ids[5]) == ([], ids[1])
+    assert await page(State.FAILED, ids[1]) == ([ids[0]], None)
+    assert await page(State.QUEUED, ids[2]) == ([ids[1]], None)
 
 
 async def test_replies_come_in_order_with_their_forwards(rows: Rows) -> None:
