@@ -297,7 +297,9 @@ class UserAgent:
         try:
             if call.timer.too_small(request):
                 raise SipError("the session interval is too small", 422)
-            call.incoming = IncomingInvite(call, transaction, source, now)
+            is_held_to = core.config.is_pinned and source.transport.is_reliable
+            way = transaction.hop if is_held_to else source  # should the connection be gone
+            call.incoming = IncomingInvite(call, transaction, way, now)
         except SipError:
             del core.calls[call.id]
             raise

@@ -307,6 +307,34 @@ def test_a_response_by_a_connection_names_the_port_of_via_should_the_connection_
         assert out.hop == Hop(Transport.TCP, "203.0.113.7", expected, 3)
 
 
+def test_a_pinned_call_that_came_by_a_connection_outlives_it() -> None:
+    """Its BYE goes by the connection, or to the port of Via by another, but never to the port that
+    the peer connected from."""
+    from protocols.sip.flow import Hop, Transport
+
+    one = Incoming(Config(is_pinned=True))
+    agent, source = one.ours.agent, Hop(Transport.TCP, "203.0.113.7", 40_000, 3)
+
+    def ask(method: str, to_tag: str) -> None:
+        text = (
+            f"{method} sip:x@b.example SIP/2.0\r\n"
+            f"Via: SIP/2.0/TCP p.example:5070;branch=z9hG4bK{method}\r\n"
+            f"From: <sip:p@p.example>;tag=1\r\nTo: <sip:x@b.example>{to_tag}\r\n"
+            f"Call-ID: c\r\nCSeq: 1 {method}\r\nContact: <sip:p@192.168.0.7>\r\n"
+            "Content-Length: 0\r\n\r\n"
+        )
+        one.ours.events += agent.receive(text.encode(), source, one.net.now)
+
+    ask("INVITE", "")
+    one.call.answer(one.net.now, OFFER)
+    assert one.call.dialog is not None
+    ask("ACK", f";tag={one.call.dialog.local.tag}")
+    one.call.hang_up(one.net.now)
+    bye = agent.data_to_send()[-1]
+    assert bye.data.startswith(b"BYE sip:p@192.168.0.7 ")
+    assert bye.hop == Hop(Transport.TCP, "203.0.113.7", 5070, 3)
+
+
 def test_calls_and_transactions_over_the_limit_get_503() -> None:
     one = Incoming(limits=Limits(calls=2, server_transactions=4))
     for number in range(6):
