@@ -199,7 +199,7 @@ class SessionExpires:
 
     @classmethod
     def parse(cls, text: str) -> SessionExpires:
-        number, params = _number_and_params(text)
+        number, params = number_and_params(text)
         return cls(number, (params.get("refresher") or "").lower())
 
     def __str__(self) -> str:
@@ -245,7 +245,7 @@ def parse_reasons(values: Iterable[str]) -> tuple[Reason, ...]:
 def parse_retry_after(text: str | None) -> float | None:
     """Retry-After in seconds (section 20.33); None without one or when it cannot be read."""
     try:
-        return float(_number_and_params(text)[0]) if text is not None else None
+        return float(number_and_params(text)[0]) if text is not None else None
     except SipError:
         return None
 
@@ -269,7 +269,9 @@ class Body:
         check(self.content_type)
 
 
-def _number_and_params(text: str) -> tuple[int, Params]:
+def number_and_params(text: str) -> tuple[int, Params]:
+    """Seconds, or another number, with what stands behind it; a comment is passed over. Raises
+    SipError."""
     found = _DELTA.match(text)
     if found is None:
         raise SipError("malformed number of seconds")

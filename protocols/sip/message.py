@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from protocols.sip.errors import FieldError, SipError
-from protocols.sip.fields import Body, CSeq, NameAddr, Via, parse_addresses
-from protocols.sip.grammar import UNSAFE, is_token, parse_number, split_tokens
+from protocols.sip.fields import Body, CSeq, NameAddr, Via, number_and_params, parse_addresses
+from protocols.sip.grammar import UNSAFE, is_token, split_tokens
 from protocols.sip.headers import Headers
 from protocols.sip.uri import Uri
 
@@ -124,9 +124,10 @@ class Message:
         return frozenset(token.lower() for token in split_tokens(self.headers.get_all(name)))
 
     def number(self, name: str) -> int | None:
-        """A header that is a decimal number; None without it. Raises SipError."""
+        """A header that is a decimal number, its parameters aside; None without it. Raises
+        SipError."""
         value = self.headers.get(name)
-        return parse_number(value) if value is not None else None
+        return number_and_params(value)[0] if value is not None else None
 
     def set_body(self, body: Body | None) -> None:
         if body is not None:

@@ -306,6 +306,15 @@ def test_a_datagram_ends_with_its_content_length() -> None:
     assert request(body="abcdef").body == b"abcdef"
 
 
+def test_numbers_may_have_parameters() -> None:
+    """RFC 4028 section 5: Min-SE is a number and whatever comes to be defined beside it."""
+    assert request("Min-SE: 120 ;later=x").number("Min-SE") == 120
+    assert request("Min-SE: 120").number("Min-SE") == 120
+    for text in ("", "x", "-1", "1 2", "120;;", "1.5", "99999999999"):
+        with pytest.raises(SipError):
+            request(f"Min-SE: {text}").number("Min-SE")
+
+
 def test_a_large_number_of_lines_or_octets_costs_no_time_beyond_its_length() -> None:
     """Worst cases for patterns that backtrack; the test ends."""
     for value in ("(" * 4000, '"\\' * 2000, "<" * 4000, ";a" * 2000, "a " * 2000, "%41" * 1300):
