@@ -217,7 +217,7 @@ class SmppBind:
         if link.is_paused(now):
             return
         session = half.session
-        room = min(session.room, link.throttle.window - session.pending)
+        room = min(session.room, link.throttle.window - session.pending, link.trusted())
         bucket = link.bucket
         paced = bucket.available(now)
         while waiting and room > 0 and paced > 0:

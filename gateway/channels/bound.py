@@ -24,6 +24,7 @@ from protocols.smpp import BindKind
 
 log = logging.getLogger(__name__)
 
+_ALL = 1 << 30
 DRAIN_S = 5.0
 """How long a link that is stopped, rebuilt or removed waits for answers that are due."""
 
@@ -58,6 +59,8 @@ class BoundLink(ABC):
         self.throttle = Throttle(settings.window)
         self.suspension = Suspension(settings.suspend_min_s, settings.suspend_max_s)
         self.trace: Trace | None = None
+        self._waits_for_store = False
+        services.settler.watch(id_, self.on_settled)
         self._throttle_error = ""
         self._timer: asyncio.TimerHandle | None = None
 
@@ -122,6 +125,26 @@ class BoundLink(ABC):
         """The carrier took so many segments."""
         self.throttle.accepted(count)
         self.suspension.accepted()
+
+    def trusted(self) -> int:
+        """Segments that may be handed to sockets now. Those that were answered, and of which the
+        store has yet to hear, would be in doubt after a crash as those in the windows are: when
+        they are more than 20 ms of traffic, as with a slow store, the windows stay that much
+        emptier. One may always be on its way, or a link that sends one at a time would wait for it.
+        """
+        unsettled = self.services.settler.unsettled[self.id]
+        over = unsettled - 1 - int(sum(bind.meter.rate for bind in self.binds) * IN_HAND_S)
+        self._waits_for_store = over > 0
+        if over <= 0:
+            return _ALL
+        sessions = [bind.session for bind in self.binds if bind.session is not None]
+        return sum(session.window - session.pending for session in sessions) - over
+
+    def on_settled(self) -> None:
+        """The store has heard of segments that were answered."""
+        if self._waits_for_store and not self.is_ending:
+            for bind in self.binds:
+                bind.go_on()
 
     def on_sender(self, bind: SmppBind) -> None:
         """A session that sends comes to stand: with the first, the carrier's patience is new."""

@@ -64,9 +64,20 @@ class Settler:
         self._on_states = on_states
         self._link_names = link_names
         self._outcomes = Outcomes()
+        self.unsettled: Counter[int] = Counter()
+        """Segments by link that were answered, of which the store does not know yet: a crash now
+        would put them in doubt.
+        """
+        self._watchers: dict[int, Callable[[], None]] = {}
         self._wake = asyncio.Event()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
+
+    def watch(self, link: int, on_fewer: Callable[[], None]) -> None:
+        """Have `on_fewer` called whenever fewer segments of a link are unsettled. A link that is
+        built anew takes the place of the old one.
+        """
+        self._watchers[link] = on_fewer
 
     # What links report ----------------------------------------------------------------------------
 
@@ -227,7 +238,10 @@ class Settler:
         carrier: str | None = None,
         error: str | None = None,
     ) -> None:
-        sent_ms = None if link is None else wall_ms()
+        sent_ms = None
+        if link is not None:
+            sent_ms = wall_ms()
+            self.unsettled[link] += 1
         self._outcomes.status.append(
             (message.id, segment, link, state, message.tries, sent_ms, done_ms, carrier, error)
         )
@@ -289,8 +303,13 @@ class Settler:
             route = self._routes.get(id_)
             route.inserted(rank, pin)
             route.wake()
+        links = set()
         for (link, state), count in Counter((row[2], row[3]) for row in outcomes.status).items():
             if link is not None:
                 self._on_states(link, State(state), count)
+                self.unsettled[link] -= count
+                links.add(link)
+        for link in links & self._watchers.keys():
+            self._watchers[link]()
         if outcomes.sent:
             self._on_carrier_ids(outcomes.sent)

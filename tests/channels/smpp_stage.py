@@ -67,6 +67,8 @@ class Books:
         self.sessions: list[tuple[str, int]] = []
         self.bounds = 0
         self.is_acknowledging = True
+        self.unsettled: Counter[int] = Counter()
+        self.watchers: dict[int, Callable[[], None]] = {}
         self._changed = asyncio.Event()
 
     def _stir(self) -> None:
@@ -84,6 +86,9 @@ class Books:
                     continue
 
     # As the settler ------------------------------------------------------------------------------
+
+    def watch(self, link: int, on_fewer: Callable[[], None]) -> None:
+        self.watchers[link] = on_fewer
 
     def sent(self, one: Outgoing, segment: int, link: int, carrier: str | None) -> None:
         one.outstanding -= 1
