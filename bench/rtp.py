@@ -34,6 +34,7 @@ class Figures:
     lost: int
     wrong_source: int
     skipped_ticks: int
+    is_ahead: bool
     flow: Flow | None = None
 
 
@@ -67,6 +68,7 @@ def measure(load: Load) -> Figures:
             told["lost"],
             told["wrong_source"],
             told["skipped"],
+            told["is_ahead"],
             None if beside is None else Flow(**beside.hear()),
         )
     finally:
@@ -88,6 +90,8 @@ def show(found: list[Figures]) -> None:
         f"{middle(lambda f: f.core_per_call):8.3f}{middle(lambda f: f.lost):7.0f}",
         flush=True,
     )
+    if not found[0].is_ahead:
+        print(f"{'':4}at ordinary priority")
     flows = [each.flow for each in found if each.flow is not None]
     if flows:
         rate, p50, p99 = (
@@ -117,6 +121,7 @@ def main() -> int:
     loads = [
         load("alone"),
         load("beside 1,000 texts a second", texts=1000),
+        load("the same, ordinary priority", texts=1000, is_ordinary=True),
         load("beside a busy process", has_work=True),
         load("SRTP", is_secure=True),
         load("10,000/s from a wrong source", flood=1000),

@@ -27,6 +27,7 @@ from typing import Any
 import uvloop
 
 from bench.texts import flow
+from gateway.voice.realtime import run_ahead
 from protocols.audio.g711 import Law
 from protocols.rtp.clip import Clip
 from protocols.rtp.packet import HEADER
@@ -50,7 +51,8 @@ _SO_TIMESTAMPNS = 35
 @dataclass(frozen=True)
 class Load:
     """One measurement. `flood`: packets a second from a wrong source to each of ten calls;
-    `texts`: texts a second that a gateway beside the calls handles.
+    `texts`: texts a second that a gateway beside the calls handles; `is_ordinary`: the role has no
+    right to run ahead of others.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Load:
     is_secure: bool = False
     flood: int = 0
     texts: int = 0
+    is_ordinary: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,7 @@ def _keys(is_role: bool) -> SrtpKeys:
 
 async def role(load: Load) -> None:
     """Play to all calls and listen to all of them, as the product does."""
+    is_ahead = not load.is_ordinary and run_ahead()
     engine = MediaEngine(HOST, PortPool(20_000, 39_999))
     networks = (ip_network("127.0.0.0/8"),)
     legs = [engine.open(networks, lambda event: None) for _ in range(load.calls)]
@@ -170,6 +174,7 @@ async def role(load: Load) -> None:
             "lost": sum(each.lost for each in found),
             "wrong_source": sum(each.wrong_source for each in found),
             "skipped": engine.skipped_ticks,
+            "is_ahead": is_ahead,
         }
     )
     engine.close()

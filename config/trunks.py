@@ -92,6 +92,7 @@ class VoiceSettings(Section, frozen=True):
     connections_per_address: Annotated[int, Meta(ge=1, le=10_000)] = 32
     messages_per_s: Annotated[float, Meta(gt=0, le=100_000)] = 300.0
     ladder_calls: Annotated[int, Meta(ge=1, le=1_000)] = 20
+    realtime: bool = True
 
 
 def is_network(text: str) -> bool:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -18,11 +19,14 @@ from gateway.errors import GatewayError
 from gateway.observe.logs import set_up_logging
 from gateway.roles import ROLES, check_roles
 from gateway.sandbox.installation import Sandbox
+from gateway.voice.realtime import run_ahead
 
 if TYPE_CHECKING:
     from config.places import Places
     from config.settings import Settings
     from gateway.cli.frame import Subparsers
+
+log = logging.getLogger(__name__)
 
 
 def register(subparsers: Subparsers) -> None:
@@ -54,9 +58,12 @@ async def run(args: argparse.Namespace) -> int:
             return sandbox.laid_over(again), places
 
         try:
-            gateway = Gateway(settings, check_roles(args.roles), read)
+            roles = check_roles(args.roles)
+            gateway = Gateway(settings, roles, read)
         except GatewayError as error:
             raise CommandError(str(error), "see gateway serve --help") from error
+        if roles == ("voice",) and settings.trunks and settings.voice.realtime:
+            log.info("calls run %s", "ahead of others" if run_ahead() else "at ordinary priority")
         return await serve(gateway)
 
 
