@@ -13,7 +13,7 @@ from protocols.rtp.events import MediaEvent
 from protocols.rtp.incoming import LegLimits
 from protocols.rtp.leg import Leg
 from protocols.rtp.packet import RtpPacket, build, parse
-from protocols.rtp.parameters import Address, MediaParameters
+from protocols.rtp.parameters import Address, MediaParameters, SrtpKeys
 
 NETWORKS = (ip_network("192.0.2.0/24"),)
 OURS: Address = ("192.0.2.1", 4000)
@@ -87,3 +87,9 @@ class Bench:
 
     def hear(self, data: bytes, source: Address = PEER) -> None:
         self.leg.receive(data, source, self.now)
+
+
+def keys(suite: str) -> tuple[SrtpKeys, SrtpKeys]:
+    """The keys of a call of this suite: ours and the peer's."""
+    one, two = bytes(range(30)), bytes(range(30, 60))
+    return SrtpKeys(suite, send=one, receive=two), SrtpKeys(suite, send=two, receive=one)
