@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 from protocols.errors import LocalProtocolError
 from protocols.rtp.events import MediaEvent
 from protocols.rtp.latch import Network
 from protocols.rtp.leg import Leg, LegStatistics
-from protocols.rtp.parameters import MediaParameters
+from protocols.rtp.parameters import Direction, MediaParameters
 from protocols.rtp.transport import MediaEngine
 from protocols.sip.errors import SipError
 from protocols.sip.fields import Body
@@ -62,17 +63,23 @@ class CallSound:
     def answer(self, offer: bytes) -> Body:
         """Our answer to the peer's offer. Raises SipError when there is nothing to agree on, and
         LocalProtocolError, OSError."""
+        before = self._negotiation.parameters
         answer, parameters = self._negotiation.answer(offer)
         if parameters is not None:
             self._media.start(self.leg, parameters)
+        elif before is not None:
+            self._media.start(self.leg, _ended(before))
         return Body(SDP, answer)
 
     def agree(self, answer: bytes, *, is_final: bool) -> bool:
         """Take the peer's answer to our offer; whether sound flows now."""
+        before = self._negotiation.parameters
         try:
             parameters = self._negotiation.take_answer(answer)
             if parameters is None:
                 self.problem = "the other side takes no sound"
+                if before is not None:
+                    self._media.start(self.leg, _ended(before))
                 return False
             if is_final:
                 self._negotiation.confirm()
@@ -90,3 +97,8 @@ class CallSound:
     def close(self) -> LegStatistics:
         """Give the ports back."""
         return self._media.close_leg(self.leg)
+
+
+def _ended(stream: MediaParameters) -> MediaParameters:
+    """The stream once the other side has taken it back: its port may be another's by now."""
+    return replace(stream, direction=Direction.INACTIVE)

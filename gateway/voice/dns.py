@@ -79,7 +79,8 @@ class Resolver:
     ) -> tuple[Target, ...]:
         """Where a host or domain is served, best first. Raises DnsError.
 
-        A server whose address DNS does not tell is left out, unless it is the only one.
+        A server whose address DNS does not tell is left out, unless it is the only one. Where NAPTR
+        is not answered, as behind firewalls that know nothing of it, SRV is asked at once.
         """
         steps = locate(host, port, transports, self._below, families=self._families)
         missed: DnsError | None = None
@@ -90,8 +91,10 @@ class Resolver:
                 try:
                     records = await self._ask(question)
                 except DnsError as error:
-                    if question.type not in _FAMILIES:
+                    if question.type is RecordType.SRV:
                         raise
+                    if question.type is RecordType.NAPTR:
+                        self._remember(question, (), NOTHING_S)
                     missed = error
                 question = steps.send(records)
         except StopIteration as end:

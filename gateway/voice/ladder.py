@@ -20,8 +20,10 @@ WIDTH: Final = 40
 
 _CALL_ID: Final = re.compile(rb"\r\n(?:call-id|i)[ \t]*:[ \t]*([^\r\n]{1,256})", re.I)
 _CSEQ: Final = re.compile(rb"\r\ncseq[ \t]*:[ \t]*[0-9]+[ \t]+([A-Z]+)", re.I)
-_TO: Final = re.compile(rb"\r\n(?:to|t)[ \t]*:[^\r\n]*?sips?:([^@>;\r\n]+)@", re.I)
-_FROM: Final = re.compile(rb"\r\n(?:from|f)[ \t]*:[^\r\n]*?sips?:([^@>;\r\n]+)@", re.I)
+# Bounded, and without the colon before which a password begins: time grows with the length alone.
+_USER: Final = rb"[^\r\n]*?sips?:([^@>;:\r\n]{1,64})(?::[^@>;:\r\n]{0,64})?@"
+_TO: Final = re.compile(rb"\r\n(?:to|t)[ \t]*:" + _USER, re.I)
+_FROM: Final = re.compile(rb"\r\n(?:from|f)[ \t]*:" + _USER, re.I)
 _NOTED: Final = (
     ("with credentials", re.compile(rb"\r\n(?:proxy-)?authorization[ \t]*:", re.I)),
     ("challenge", re.compile(rb"\r\n(?:www|proxy)-authenticate[ \t]*:", re.I)),

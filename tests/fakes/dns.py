@@ -22,6 +22,8 @@ class NameServer(asyncio.DatagramProtocol):
         self.records: dict[tuple[str, str], list[object]] = {}
         self.ttl_s = 60
         self.is_silent = False
+        self.unanswered: set[str] = set()
+        """Types of records that are never answered."""
         self.asked: Counter[tuple[str, str]] = Counter()
         self.port = 0
         self._transport: asyncio.DatagramTransport
@@ -35,7 +37,7 @@ class NameServer(asyncio.DatagramProtocol):
         kind, _ = struct.unpack_from("!HH", data, end)
         question = (_TYPES.get(kind, str(kind)), name.lower())
         self.asked[question] += 1
-        if self.is_silent:
+        if self.is_silent or question[0] in self.unanswered:
             return
         records = self.records.get(question, [])
         is_known = any(known == name.lower() for _, known in self.records)

@@ -51,6 +51,25 @@ async def test_naptr_is_asked_where_the_transport_is_open() -> None:
         assert [each.transport for each in targets] == [Transport.TLS]
 
 
+async def test_where_naptr_is_not_answered_srv_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Firewalls drop what they do not know; it is not waited for again at each call."""
+    monkeypatch.setattr(dns, "QUESTION_S", 0.1)
+    monkeypatch.setattr(dns, "TRIES", 1)
+    async with name_server() as server, resolver(server) as found:
+        server.unanswered = {"NAPTR"}
+        server.records = {
+            ("SRV", "_sip._tcp.example.com"): [(1, 0, 5070, "a.example.com")],
+            ("A", "a.example.com"): ["192.0.2.1"],
+        }
+        for _ in range(2):
+            (target,) = await found.locate("example.com", 0, (Transport.TCP, Transport.UDP))
+            assert (target.transport, target.port) == (Transport.TCP, 5070)
+        assert server.asked["NAPTR", "example.com"] == 1
+        server.unanswered = {"NAPTR", "SRV"}
+        with pytest.raises(DnsError, match="SRV"):
+            await found.locate("example.net", 0, (Transport.TCP, Transport.UDP))
+
+
 async def test_ipv6_is_asked_for_where_we_listen_on_it() -> None:
     async with name_server() as server, resolver(server, is_ipv6=True) as found:
         server.records = {("AAAA", "example.com"): ["2001:db8::1"]}

@@ -70,6 +70,17 @@ def test_no_number_key_or_credential_is_kept() -> None:
         assert secret not in text
 
 
+def test_addresses_of_any_length_are_read_in_their_time() -> None:
+    """A stranger's header that begins an address again and again holds nobody up."""
+    ladders = Ladders(5)
+    endless = b"sip:" * 100_000
+    ladders.note(False, INVITE.replace(b"To: <sip:", b"To: <" + endless), HOP, 100.0)
+    ladders.note(False, INVITE.replace(b"3@", b"3:a-password@"), HOP, 100.0)
+    text = drawn(ladders)
+    assert "INVITE" in text
+    assert "a-password" not in text
+
+
 def test_copies_are_marked() -> None:
     ladders = Ladders(5)
     ladders.note(True, INVITE, HOP, 0.0)
