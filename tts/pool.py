@@ -110,18 +110,7 @@ class WorkerPool:
             raise EngineError("more than a worker is given", is_temporary=False) from None
         await self._wait_for_slot()
         try:
-            worker = await self._take()
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    answer = await worker.ask(begin, body)
-            except BaseException as error:
-                await self._drop(worker)
-                if isinstance(error, TimeoutError):
-                    raise EngineError(f"{self._kind} took over {self._timeout_s:g} s") from None
-                if isinstance(error, (EOFError, OSError, wire.FrameError)):
-                    raise EngineError(f"{self._kind} broke off ({worker.fate})") from None
-                raise
-            self._idle.append(worker)
+            answer = await self._ask_worker(begin, body)
         finally:
             self._slots.release()
         if answer[0].get("is_too_long"):
@@ -130,6 +119,28 @@ class WorkerPool:
             is_temporary = bool(answer[0].get("is_temporary"))
             raise EngineError(str(answer[0]["error"]), is_temporary=is_temporary)
         return answer
+
+    async def _ask_worker(self, begin: bytes, body: bytes) -> tuple[wire.Head, bytearray]:
+        """Ask one that is idle, or a new one; a new one too where one that was idle is gone: it may
+        have died before it was asked, which nobody should notice.
+        """
+        while True:
+            worker = await self._take()
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    answer = await worker.ask(begin, body)
+            except BaseException as error:
+                await self._drop(worker)
+                if isinstance(error, TimeoutError):
+                    raise EngineError(f"{self._kind} took over {self._timeout_s:g} s") from None
+                if not isinstance(error, (EOFError, OSError, wire.FrameError)):
+                    raise
+                if worker.has_answered and not isinstance(error, wire.FrameError):
+                    continue
+                raise EngineError(f"{self._kind} broke off ({worker.fate})") from None
+            worker.has_answered = True
+            self._idle.append(worker)
+            return answer
 
     async def _wait_for_slot(self) -> None:
         if self._waiting >= self._queue:
@@ -185,6 +196,7 @@ class _Worker:
         self._process = process
         self._requests = process.stdin
         self._answers = process.stdout
+        self.has_answered = False
 
     @classmethod
     async def start(cls, kind: str, options: str) -> _Worker:

@@ -209,6 +209,15 @@ async def gone(pid: int) -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_worker_that_dies_as_it_is_asked_is_replaced(engine: PicoEngine) -> None:
+    """Nobody has noticed yet that it is gone: the text is spoken by a new one."""
+    await engine.synthesize(TEXT, VOICE)
+    first = pids(engine)
+    os.kill(first[0], signal.SIGKILL)
+    await engine.synthesize(TEXT, VOICE)
+    assert pids(engine) != first
+
+
 async def test_dead_worker_is_replaced(engine: PicoEngine) -> None:
     """A worker that dies at rest is replaced and nobody notices."""
     await engine.synthesize(TEXT, VOICE)
