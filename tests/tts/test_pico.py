@@ -228,14 +228,24 @@ async def test_dead_worker_is_replaced(engine: PicoEngine) -> None:
     assert pids(engine) != first
 
 
+async def killed_while_speaking(engine: PicoEngine) -> None:
+    """End the worker that was just asked, and the new one that takes its place."""
+    await asyncio.sleep(0)
+    (first,) = pids(engine)
+    os.kill(first, signal.SIGKILL)
+    async with asyncio.timeout(10):
+        while pids(engine) in ([], [first]):  # noqa: ASYNC110 - nobody announces it
+            await asyncio.sleep(0.001)
+    os.kill(pids(engine)[0], signal.SIGKILL)
+
+
 async def test_death_while_speaking(engine: PicoEngine) -> None:
-    """The text that a worker died of is answered with a temporary error; the next is spoken."""
+    """A text that two workers died of is answered with a temporary error; the next is spoken."""
     await engine.synthesize(TEXT, VOICE)
     os.kill(pids(engine)[0], signal.SIGSTOP)
     speaking = asyncio.create_task(engine.synthesize(TEXT, VOICE))
-    await asyncio.sleep(0)
-    os.kill(pids(engine)[0], signal.SIGKILL)
-    with pytest.raises(EngineError, match="broke off .signal 9.") as caught:
+    await killed_while_speaking(engine)
+    with pytest.raises(EngineError, match=r"(broke off|did not start) \(signal 9\)") as caught:
         await speaking
     assert caught.value.is_temporary
     assert (await engine.synthesize(TEXT, VOICE)).duration_s > 1.0
@@ -258,9 +268,8 @@ async def test_how_a_worker_died_is_told(
     await engine.telephone("Hi.", VOICE, "ulaw")
     os.kill(pids(engine)[0], signal.SIGSTOP)
     speaking = asyncio.create_task(engine.telephone(TEXT, VOICE, "ulaw"))
-    await asyncio.sleep(0)
-    os.kill(pids(engine)[0], signal.SIGKILL)
-    with pytest.raises(EngineError, match="broke off .signal 9."):
+    await killed_while_speaking(engine)
+    with pytest.raises(EngineError, match=r"(broke off|did not start) \(signal 9\)"):
         await speaking
     assert caplog.messages == []
 

@@ -25,11 +25,6 @@ NAME = "trunk.example.com"
 STRANGER = "127.0.0.2"
 
 
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path, "authority")
-
-
 def server_tls(authority: Authority, name: str = NAME, *, asks: bool = False) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     cert, key = authority.sign(name)
