@@ -18,6 +18,7 @@ BODY_TIMEOUT_S = 20.0
 """How long a body may take to arrive: whoever sends slower holds a connection, not the gateway."""
 
 NOT_JSON = Fault("body", "is not valid JSON in UTF-8", "send one JSON object, encoded as UTF-8")
+_ENCODED = Fault("Content-Encoding", "is not supported", "send the body uncompressed")
 _NESTED = Fault("body", "is nested too deeply", "send the fields of the request only")
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -46,8 +47,11 @@ class Misfit(Exception):
 async def read_body(request: web.Request, most_bytes: int) -> Body:
     """The whole body.
 
-    Raises Refusal: `too-large` beyond `most_bytes`, `invalid-request` when it takes too long.
+    Raises Refusal: `too-large` beyond `most_bytes`, `invalid-request` when it takes too long, or
+    is compressed: there is no bomb to unpack.
     """
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise invalid([_ENCODED])
     length = request.content_length
     content = request.content
     if length is not None:

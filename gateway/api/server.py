@@ -79,8 +79,12 @@ def _route(
     allowed: dict[str, set[str]] = {}
     for endpoint in endpoints:
         method = endpoint.method if isinstance(endpoint, Endpoint) else "GET"
-        app.router.add_route(method, endpoint.path, bind(context, endpoint))
-        allowed.setdefault(endpoint.path, set()).add(method)
+        # What may be read may be asked about (RFC 9110 section 9.3.2), as load balancers do.
+        known = {"GET", "HEAD"} if method == "GET" else {method}
+        handler = bind(context, endpoint)
+        for each in known:
+            app.router.add_route(each, endpoint.path, handler)
+        allowed.setdefault(endpoint.path, set()).update(known)
     for path, methods in allowed.items():
         app.router.add_route("*", path, _wrong_method(methods))
     app.router.add_route("*", "/{tail:.*}", _nowhere)

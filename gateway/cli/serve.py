@@ -101,6 +101,7 @@ async def serve(
     def stop() -> None:
         if told.is_set():
             os._exit(1)
+        log.info("told to end: what is under way is finished; a second signal ends at once")
         told.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -64,7 +64,7 @@ async def test_what_is_not_there_is_a_problem_document(api: Api) -> None:
     assert (status, told["type"]) == (404, "/problems/not-found")
     status, told, headers = await api.call("PUT", "/v1/messages")
     assert (status, told["type"]) == (405, "/problems/method-not-allowed")
-    assert headers["Allow"] == "GET, POST"
+    assert headers["Allow"] == "GET, HEAD, POST"
 
 
 async def test_an_unexpected_failure_tells_nothing(
@@ -189,7 +189,7 @@ async def test_what_is_no_http_gets_a_problem_document(
 
 
 async def test_compressed_bodies_are_not_unpacked(api: Api) -> None:
-    """A body that says it is compressed is read as it came: there is no bomb to unpack."""
+    """A body that says it is compressed is refused by that name: there is no bomb to unpack."""
     headers = {"Content-Encoding": "gzip", "Authorization": f"Bearer {SHOP_KEY}"}
     listener = Listener(make_app(api.context), "127.0.0.1:0")
     await listener.start()
@@ -200,6 +200,24 @@ async def test_compressed_bodies_are_not_unpacked(api: Api) -> None:
         ) as response,
     ):
         assert response.status == 400
+        told = await response.json()
+    assert [error["field"] for error in told["errors"]] == ["Content-Encoding"]
+    await listener.stop()
+
+
+async def test_what_may_be_read_may_be_asked_about(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    """HEAD answers as GET does, without a body; who wants another method is told of both."""
+    context = make_context(settings_with(tmp_path), NoDatabase())
+    listener = Listener(make_app(context), "127.0.0.1:0")
+    await listener.start()
+    async with session.head(f"{listener.url}/healthz") as response:
+        assert (response.status, await response.read()) == (200, b"")
+    async with session.head(f"{listener.url}/v1/messages") as response:
+        assert response.status == 401
+    async with session.put(f"{listener.url}/healthz") as response:
+        assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD")
     await listener.stop()
 
 
