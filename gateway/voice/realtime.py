@@ -29,18 +29,30 @@ def run_ahead(most_s: float = MOST_S) -> bool:
     """
     if not hasattr(os, "sched_setscheduler"):
         return False
-    policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK
     try:
+        _watch(int(most_s * 1_000_000))
+        policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK
         os.sched_setscheduler(0, policy, os.sched_param(PRIORITY))
-    except OSError:
+    except (OSError, ValueError):
         return False
-    signal.signal(signal.SIGXCPU, _fall_back)
-    _, most = resource.getrlimit(resource.RLIMIT_RTTIME)
-    resource.setrlimit(resource.RLIMIT_RTTIME, (int(most_s * 1_000_000), most))
     return True
 
 
+def _watch(most_us: int) -> None:
+    """Have the kernel tell when the thread has run for so long without a rest: well before the
+    hard limit, if there is one, at which it would end the process.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_RTTIME)
+    if hard != resource.RLIM_INFINITY:
+        most_us = min(most_us, hard // 2)
+    signal.signal(signal.SIGXCPU, _fall_back)
+    resource.setrlimit(resource.RLIMIT_RTTIME, (most_us, hard))
+
+
 def _fall_back(_number: int, _frame: FrameType | None) -> None:
-    """The process ran on without a rest (SIGXCPU by RLIMIT_RTTIME, setrlimit(2))."""
-    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    """The process ran on without a rest (SIGXCPU by RLIMIT_RTTIME, setrlimit(2)).
+
+    The flag stays: taking it back needs a right that a limit on RTPRIO does not give (sched(7)).
+    """
+    os.sched_setscheduler(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
     log.warning("calls had no rest for too long: the process runs at ordinary priority from now on")

@@ -58,6 +58,29 @@ def test_a_process_runs_ahead_until_it_runs_on_without_a_rest() -> None:
     assert told["thread"] == told["child"] == told["after"] == os.SCHED_OTHER
 
 
+GIVING_BACK = """
+import os, resource
+from gateway.voice import realtime
+
+if os.getuid() == 0:
+    os.setuid(65534)
+os.sched_setscheduler(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
+realtime._fall_back(0, None)
+resource.setrlimit(resource.RLIMIT_RTTIME, (100_000, 100_000))
+realtime.run_ahead()
+soft, hard = resource.getrlimit(resource.RLIMIT_RTTIME)
+assert soft < hard, "the kernel would end the process without a word"
+"""
+
+
+def test_the_priority_can_be_given_back_by_an_ordinary_user() -> None:
+    """Who has it by a limit alone; and a limit that the system has set is kept away from."""
+    done = subprocess.run(
+        [sys.executable, "-c", GIVING_BACK], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_who_may_not_is_ordinary(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the right nothing fails, and nothing changes."""
 
