@@ -124,8 +124,9 @@ class WorkerPool:
         """Ask one that is idle, or a new one; a new one too where one that was idle is gone: it may
         have died before it was asked, which nobody should notice.
         """
+        is_again = False
         while True:
-            worker = await self._take()
+            worker = await self._take(is_new=is_again)
             try:
                 async with asyncio.timeout(self._timeout_s):
                     answer = await worker.ask(begin, body)
@@ -136,6 +137,7 @@ class WorkerPool:
                 if not isinstance(error, (EOFError, OSError, wire.FrameError)):
                     raise
                 if worker.has_answered and not isinstance(error, wire.FrameError):
+                    is_again = True
                     continue
                 raise EngineError(f"{self._kind} broke off ({worker.fate})") from None
             worker.has_answered = True
@@ -154,10 +156,10 @@ class WorkerPool:
         finally:
             self._waiting -= 1
 
-    async def _take(self) -> _Worker:
-        """A worker that lives, a new one if there is none."""
+    async def _take(self, *, is_new: bool = False) -> _Worker:
+        """A worker that lives; a new one if there is none, or if it `is_new` that is wanted."""
         self._require_open()
-        while self._idle:
+        while self._idle and not is_new:
             worker = self._idle.pop()
             if worker.is_alive:
                 return worker

@@ -251,6 +251,26 @@ async def test_death_while_speaking(engine: PicoEngine) -> None:
     assert (await engine.synthesize(TEXT, VOICE)).duration_s > 1.0
 
 
+async def test_a_deadly_text_costs_two_workers_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are idle: the others are left for texts of others."""
+    engine = PicoEngine(workers=3, timeout_s=60.0)
+    await asyncio.gather(*(engine.synthesize(TEXT, VOICE) for _ in range(3)))
+    before = set(pids(engine))
+    asked: list[int] = []
+
+    async def die(worker: pool._Worker, *_: object) -> None:
+        asked.append(worker.pid)
+        raise EOFError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pool._Worker, "ask", die)
+        with pytest.raises(EngineError, match="broke off"):
+            await engine.synthesize(TEXT, VOICE)
+    assert len(asked) == 2
+    assert len(before & set(pids(engine))) == len(before) - 1
+    await engine.close()
+
+
 async def test_how_a_worker_died_is_told(
     engine: PicoEngine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
