@@ -174,7 +174,8 @@ class SmppBind:
         if self._sender is None or not self.may_send():
             return 0
         session = self._sender.session
-        return min(session.room, self.link.throttle.window - session.pending)
+        patience = self.link.throttle.window - session.pending
+        return min(session.room, patience, max(0, self.link.trusted()))
 
     def room(self, now: float) -> int:
         """Segments that it would take now: the window's free places, and 20 ms of its traffic."""

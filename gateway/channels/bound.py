@@ -79,6 +79,9 @@ class BoundLink(ABC):
                 free += bind.free()
                 in_hand += bind.meter.update(now) * IN_HAND_S
                 waiting += bind.segments_waiting
+        if (trusted := self.trusted()) < _ALL:
+            # What was answered has used up what may be in hand.
+            free, in_hand = max(0, min(free, trusted)), 0.0
         if self.settings.rate:
             free = min(free, self.bucket.available(now) + 1)
         return max(0, min(int(free + in_hand) - waiting, self.cap.left()))
@@ -134,15 +137,16 @@ class BoundLink(ABC):
         """
         unsettled = self.services.settler.unsettled[self.id]
         over = unsettled - 1 - int(sum(bind.meter.rate for bind in self.binds) * IN_HAND_S)
-        self._waits_for_store = over > 0
         if over <= 0:
             return _ALL
+        self._waits_for_store = True
         sessions = [bind.session for bind in self.binds if bind.session is not None]
         return sum(session.window - session.pending for session in sessions) - over
 
     def on_settled(self) -> None:
         """The store has heard of segments that were answered."""
         if self._waits_for_store and not self.is_ending:
+            self._waits_for_store = False  # who has to wait still says so again
             for bind in self.binds:
                 bind.go_on()
 

@@ -6,6 +6,7 @@ rows and events are known by their keys, and a message moves only while it is in
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,9 +38,11 @@ class Outcomes:
     """Link, carrier's id and segment of what carriers took; its status row is above."""
     presents: list[tuple[int, int, int]] = field(default_factory=list)
     """Route, lane and the rank last claimed."""
+    answered: Counter[int] = field(default_factory=Counter)
+    """How many segments of a link this tells of."""
 
     def __bool__(self) -> bool:
-        return bool(self.status or self.events or self.landed or self.left)
+        return bool(self.status or self.events or self.landed or self.left or self.answered)
 
 
 async def write(connection: HotConnection, outcomes: Outcomes) -> None:

@@ -117,6 +117,8 @@ class Settler:
         takes the message, unless a part of it was accepted here.
         """
         detail: dict[str, Any] = {"error": storable(error), "retry_s": round(delay_s, 1)}
+        if avoid is not None:
+            self._told(avoid)
         if avoid is not None and (message.pin is None or message.pin < 0):
             message.pin = -avoid
             if avoid in self._link_names:
@@ -134,6 +136,7 @@ class Settler:
         detail = {"cause": cause.value}
         if settle_doubt(message.category, message.channel, cause) is InDoubt.SEND_AGAIN:
             goes_again = True
+            self._told(link)
             if message.fate is not Fate.FAILED:
                 self._event(message, EventKind.RESENT, segment, detail)
         else:
@@ -241,10 +244,15 @@ class Settler:
         sent_ms = None
         if link is not None:
             sent_ms = wall_ms()
-            self.unsettled[link] += 1
+            self._told(link)
         self._outcomes.status.append(
             (message.id, segment, link, state, message.tries, sent_ms, done_ms, carrier, error)
         )
+
+    def _told(self, link: int) -> None:
+        """One more segment of a link of which the store has to hear."""
+        self.unsettled[link] += 1
+        self._outcomes.answered[link] += 1
 
     def _event(
         self, message: Outgoing, kind: EventKind, segment: int | None, detail: dict[str, Any]
@@ -303,13 +311,11 @@ class Settler:
             route = self._routes.get(id_)
             route.inserted(rank, pin)
             route.wake()
-        links = set()
         for (link, state), count in Counter((row[2], row[3]) for row in outcomes.status).items():
             if link is not None:
                 self._on_states(link, State(state), count)
-                self.unsettled[link] -= count
-                links.add(link)
-        for link in links & self._watchers.keys():
+        self.unsettled.subtract(outcomes.answered)
+        for link in outcomes.answered.keys() & self._watchers.keys():
             self._watchers[link]()
         if outcomes.sent:
             self._on_carrier_ids(outcomes.sent)

@@ -140,6 +140,20 @@ async def test_a_link_asks_for_the_version_of_its_settings(
         await one.shows("up")
 
 
+async def test_what_the_store_has_not_heard_of_leaves_less_room(smsc: SandboxSmsc) -> None:
+    """Nothing is taken that could be in doubt beyond the window, until the store has caught up."""
+    async with stage(smsc, window=10) as one:
+        one.books.unsettled[LINK] = 5
+        assert one.link.room() == 6
+        one.books.unsettled[LINK] = 21
+        assert one.link.room() == 0
+        rooms = one.rooms
+        one.books.unsettled[LINK] = 0
+        one.books.watchers[LINK]()
+        assert one.rooms > rooms
+        assert one.link.room() == 10
+
+
 async def test_a_congested_carrier_is_sent_less_until_it_is_not(smsc: SandboxSmsc) -> None:
     """By its own word, without a single refusal; ops see the word."""
     smsc.behaviour.congestion = 95

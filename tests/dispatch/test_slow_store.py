@@ -11,6 +11,7 @@ from gateway.channels.bound import BoundLink
 from gateway.dispatch import settle
 from gateway.dispatch.outcomes import Outcomes
 from gateway.store.database import HotConnection
+from protocols.smpp.status import ESME_ROK, ESME_RSYSERR
 from tests.dispatch.test_two_carriers import DEADLINE_S, installation
 from tests.postgres import ConnectParameters
 
@@ -19,8 +20,9 @@ MOST = 150
 """What may be answered but not written down: the link's window, and 20 ms of what it sends."""
 
 
+@pytest.mark.parametrize("answer", [ESME_ROK, ESME_RSYSERR], ids=["taken", "refused"])
 async def test_no_more_is_sent_than_may_be_in_doubt(
-    database: ConnectParameters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: ConnectParameters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: int
 ) -> None:
     """What the carrier has answered counts until it is written down; then the rest follows."""
     is_quick = asyncio.Event()
@@ -35,6 +37,7 @@ async def test_no_more_is_sent_than_may_be_in_doubt(
         link = one.gateway._links.get("first")
         assert isinstance(link, BoundLink)
         (bind,) = link.binds
+        one.first.on_submit = lambda _: answer or None
         texts = [{"to": f"+1212555{1000 + n}", "text": "Hello"} for n in range(TEXTS)]
         await one.call("POST", "/v1/messages/batch", {"messages": texts})
         await one.first.wait_until(lambda: one.first.submits > 0)
@@ -46,4 +49,4 @@ async def test_no_more_is_sent_than_may_be_in_doubt(
             await asyncio.sleep(0.01)
         assert one.first.submits <= MOST
         is_quick.set()
-        await one.first.wait_until(lambda: one.first.submits == TEXTS, DEADLINE_S)
+        await one.first.wait_until(lambda: one.first.submits >= TEXTS, DEADLINE_S)
