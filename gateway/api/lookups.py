@@ -39,6 +39,7 @@ _TO_FIND = "GET /v1/messages finds messages by phone, reference and time"
 STATUS_DAYS = 31
 """How far back a search by status goes."""
 _DAY_MS = 86_400_000
+_HOUR_MS = 3_600_000
 
 Status = Literal[
     "queued",
@@ -158,18 +159,23 @@ def _search(context: ApiContext, caller: Caller, query: SearchQuery) -> Search:
     now_ms = context.now_ms()
     state = None if query.status is None else State[query.status.upper()]
     if state is not None:
-        low = _status_floor(query.since, low, now_ms)
+        low = _status_floor(query, low, high, now_ms)
     shop_id = shop.id if shop else None
     return Search(shop_id, phone, query.reference, low, high, query.limit, state, now_ms)
 
 
-def _status_floor(since: datetime | None, low: int, now_ms: int) -> int:
-    """The lowest id that a search by status looks at."""
+def _status_floor(query: SearchQuery, low: int, high: int, now_ms: int) -> int:
+    """The lowest id that a search by status looks at. The days count from its first page on: a
+    later one only ends sooner. An hour more is nobody's concern.
+    """
     floor = lowest_at(now_ms - STATUS_DAYS * _DAY_MS)
-    if since is not None and low < floor:
-        what = f"is more than {STATUS_DAYS} days ago, further than a search by status goes"
-        raise invalid([Fault("since", what, "leave `status` out, or name a later time")])
-    return floor if since is None else low
+    least = lowest_at(now_ms - STATUS_DAYS * _DAY_MS - _HOUR_MS)
+    what = f"is more than {STATUS_DAYS} days ago, further than a search by status goes"
+    hint = "leave `status` out, or name a later time"
+    early = [("since", query.since is not None and low < least), ("until", high < least)]
+    if query.cursor is None and (faults := [Fault(name, what, hint) for name, is_ in early if is_]):
+        raise invalid(faults)
+    return max(low, floor) if query.since is None else max(low, least)
 
 
 def _ids(query: SearchQuery) -> tuple[int, int]:

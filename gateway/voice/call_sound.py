@@ -101,4 +101,4 @@ class CallSound:
 
 def _ended(stream: MediaParameters) -> MediaParameters:
     """The stream once the other side has taken it back: its port may be another's by now."""
-    return replace(stream, direction=Direction.INACTIVE)
+    return replace(stream, direction=Direction.INACTIVE, remote=None, rtcp=None)

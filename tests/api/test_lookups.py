@@ -80,7 +80,10 @@ async def test_messages_are_searched_by_status(stored_api: Api) -> None:
         assert found == ([OWN] if state is State.QUEUED else [])
     month_ago = datetime.fromtimestamp(stored_api.context.now_ms() / 1000, UTC) - timedelta(days=32)
     since = month_ago.strftime("%Y-%m-%dT%H:%M:%SZ")
-    for query, field in ((f"queued&since={since}", "since"), ("sent", "status")):
+    path = f"/v1/messages?status=queued&since={since}&cursor={OWN}"
+    assert (await stored_api.call("GET", path))[0] == 200, "a later page of an earlier search"
+    faulty = ((f"queued&since={since}", "since"), (f"queued&until={since}", "until"))
+    for query, field in (*faulty, ("sent", "status")):
         status, told, _ = await stored_api.call("GET", f"/v1/messages?status={query}")
         assert (status, told["errors"][0]["field"]) == (400, field)
 

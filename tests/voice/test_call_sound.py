@@ -50,6 +50,7 @@ async def test_audio_that_the_peer_takes_back_is_neither_sent_nor_awaited() -> N
     for port, flows in ((39_998, True), (0, False), (39_998, True)):
         made.answer(sound(port))
         assert (host.media.told.is_sending, host.media.told.is_receiving) == (flows, flows)
+        assert (made.leg.rtcp_destination is not None) is flows
     made.close()
     host.media.close()
 
