@@ -79,9 +79,7 @@ class BoundLink(ABC):
                 free += bind.free()
                 in_hand += bind.meter.update(now) * IN_HAND_S
                 waiting += bind.segments_waiting
-        if (trusted := self.trusted()) < _ALL:
-            # What was answered has used up what may be in hand.
-            free, in_hand = max(0, min(free, trusted)), 0.0
+        free = max(0, min(free, self.trusted()))
         if self.settings.rate:
             free = min(free, self.bucket.available(now) + 1)
         return max(0, min(int(free + in_hand) - waiting, self.cap.left()))
