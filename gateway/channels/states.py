@@ -128,7 +128,8 @@ class LinkStates:
             "since": state.since,
             "error": state.error,
             "next_try": state.next_try,
-            "rate": state.rate,
+            # A rate that fades away comes below what the column's type can hold.
+            "rate": round(state.rate, 3),
             "figures": report.figures,
         }
 

@@ -46,6 +46,15 @@ async def test_a_link_that_cannot_be_written_is_told_once(
     assert told == ["the state of link gone is not written: 23503"]
 
 
+async def test_a_rate_that_has_faded_away_is_written(database: ConnectParameters) -> None:
+    """However little is left of it after a quiet night."""
+    async with opened(database) as store:
+        await store.fetch("INSERT INTO link (name, kind) VALUES ('acme', 'smpp')")
+        link = Standing(1, "acme", LinkState("up", 1_893_456_000.0, rate=1e-60))
+        await LinkStates(store, [link], 1).write()
+        assert [tuple(row) for row in await store.fetch("SELECT rate FROM link_state")] == [(0.0,)]
+
+
 async def test_a_node_that_lacks_a_bind_leaves_it_to_the_one_that_has_it(
     database: ConnectParameters,
 ) -> None:
