@@ -24,6 +24,7 @@ from tests.fakes.sip import Heard, far_end
 from tests.voice.trunks import (
     HOST,
     PHONE,
+    QUIET,
     SHOP,
     Answering,
     Listener,
@@ -37,7 +38,6 @@ from tests.voice.trunks import (
     until,
 )
 
-QUIET: dict[str, Any] = {"options_s": 0.0}
 NAME = "trunk.example.com"
 
 

@@ -14,8 +14,10 @@ from gateway.voice.identity import Caller
 from tests.fakes.dns import name_server
 from tests.fakes.sip import Heard, Registrar, far_end
 from tests.voice.trunks import (
+    ACCOUNT,
     HOST,
     PHONE,
+    QUIET,
     SHOP,
     on_any_port,
     only,
@@ -25,15 +27,7 @@ from tests.voice.trunks import (
     until,
 )
 
-QUIET: dict[str, Any] = {"options_s": 0.0}
 # ---------------------------------------------------------------------- registration
-
-ACCOUNT: dict[str, Any] = {
-    "user": "sample",
-    "password": "secret",
-    "register": True,
-    "domain": "example.com",
-}
 
 
 async def test_a_trunk_registers_and_takes_it_back() -> None:

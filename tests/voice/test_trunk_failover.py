@@ -10,8 +10,10 @@ from gateway.voice.trunk import Trunk
 from tests.fakes.dns import NameServer, name_server
 from tests.fakes.sip import FarEnd, Heard, Registrar, far_end
 from tests.voice.trunks import (
+    ACCOUNT,
     HOST,
     PHONE,
+    QUIET,
     next_of,
     on_any_port,
     only,
@@ -20,14 +22,6 @@ from tests.voice.trunks import (
     state_is,
     until,
 )
-
-QUIET: dict[str, Any] = {"options_s": 0.0}
-ACCOUNT: dict[str, Any] = {
-    "user": "sample",
-    "password": "secret",
-    "register": True,
-    "domain": "example.com",
-}
 
 
 def by_name(**keys: Any) -> Settings:

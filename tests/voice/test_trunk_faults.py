@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from gateway.voice.call_events import CallEnd
@@ -11,9 +9,7 @@ from gateway.voice.calls import TrunkCall
 from gateway.voice.servers import Asked
 from protocols.sip.events import EndCause, Replied
 from tests.fakes.sip import Heard, far_end
-from tests.voice.trunks import HOST, PHONE, next_of, only, running, settings, state_is, until
-
-QUIET: dict[str, Any] = {"options_s": 0.0}
+from tests.voice.trunks import HOST, PHONE, QUIET, next_of, only, running, settings, state_is, until
 
 
 def alive(heard: Heard) -> list[str]:

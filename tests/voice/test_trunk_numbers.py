@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from gateway.voice.call_events import Answered, CallEnd
 from gateway.voice.calls import TrunkCall
 from protocols.errors import LocalProtocolError
-from tests.voice.trunks import PHONE, Answering, next_of, only, running, settings
+from tests.voice.trunks import PHONE, QUIET, Answering, next_of, only, running, settings
 
-QUIET: dict[str, Any] = {"options_s": 0.0}
 PREMIUM, ABROAD = "+19005550123", "+442079460123"
 
 

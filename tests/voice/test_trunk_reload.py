@@ -18,8 +18,10 @@ from protocols.rtp.events import MediaStarted
 from protocols.sip.events import EndCause
 from tests.fakes.sip import Registrar, far_end
 from tests.voice.trunks import (
+    ACCOUNT,
     HOST,
     PHONE,
+    QUIET,
     Answering,
     next_of,
     on_any_port,
@@ -29,14 +31,6 @@ from tests.voice.trunks import (
     state_is,
     until,
 )
-
-QUIET: dict[str, Any] = {"options_s": 0.0}
-ACCOUNT: dict[str, Any] = {
-    "user": "sample",
-    "password": "secret",
-    "register": True,
-    "domain": "example.com",
-}
 
 
 def named(trunks: TrunkSet, name: str) -> Trunk:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
 
 import pytest
 
 from gateway.voice.call_events import Answered
 from gateway.voice.calls import TrunkCall
-from tests.voice.trunks import HOST, PHONE, Answering, next_of, only, running, settings, until
+from tests.voice.trunks import (
+    HOST,
+    PHONE,
+    QUIET,
+    Answering,
+    next_of,
+    only,
+    running,
+    settings,
+    until,
+)
 
-QUIET: dict[str, Any] = {"options_s": 0.0}
 STRANGER = "127.0.0.2"
 SCAN = 450
 """Three seconds of a lively scan, at once."""

@@ -22,6 +22,15 @@ HOST = "127.0.0.1"
 PHONE = "+12125550123"
 SHOP = "+12125550100"
 PATIENCE_S = 10.0
+QUIET: dict[str, Any] = {"options_s": 0.0}
+"""Of a trunk that sends nothing by itself."""
+ACCOUNT: dict[str, Any] = {
+    "user": "sample",
+    "password": "secret",
+    "register": True,
+    "domain": "example.com",
+}
+"""Of a trunk that registers."""
 T = TypeVar("T")
 
 
