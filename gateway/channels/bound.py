@@ -131,7 +131,8 @@ class BoundLink(ABC):
         """Segments that may be handed to sockets now. Those that were answered, and of which the
         store has yet to hear, would be in doubt after a crash as those in the windows are: when
         they are more than 20 ms of traffic, as with a slow store, the windows stay that much
-        emptier. One may always be on its way, or a link that sends one at a time would wait for it.
+        emptier, and `on_settled` looks again. One may always be on its way, or a link that sends
+        one at a time would wait for it.
         """
         unsettled = self.services.settler.unsettled[self.id]
         over = unsettled - 1 - int(sum(bind.meter.rate for bind in self.binds) * IN_HAND_S)

@@ -58,12 +58,9 @@ async def run(args: argparse.Namespace) -> int:
             return sandbox.laid_over(again), places
 
         try:
-            roles = check_roles(args.roles)
-            gateway = Gateway(settings, roles, read)
+            gateway = Gateway(settings, check_roles(args.roles), read)
         except GatewayError as error:
             raise CommandError(str(error), "see gateway serve --help") from error
-        if roles == ("voice",) and settings.trunks and settings.voice.realtime:
-            log.info("calls run %s", "ahead of others" if run_ahead() else "at ordinary priority")
         return await serve(gateway)
 
 
@@ -83,6 +80,13 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+
+
+def _let_calls_run_ahead(gateway: Gateway) -> None:
+    """For a process of calls alone, and once it serves: its start uses a processor for long."""
+    is_wanted = gateway.roles == ("voice",) and gateway.settings.voice.realtime
+    if is_wanted and gateway.voice is not None:
+        log.info("calls run %s", "ahead of others" if run_ahead() else "at ordinary priority")
 
 
 async def serve(
@@ -113,6 +117,7 @@ async def serve(
         await gateway.abandon()
         raise CommandError(str(error), "gateway check tells more") from error
     _spare_the_collector()
+    _let_calls_run_ahead(gateway)
     story: asyncio.Future[None] | None = None
     if began is None:
         print(f"ready {gateway.url}".rstrip(), flush=True)
