@@ -12,34 +12,26 @@ Nothing here is worth an fsync: what a crash loses is rendered again.
 from __future__ import annotations
 
 import asyncio
-import errno
-import hashlib
 import logging
-import os
 import secrets
-import stat
-import struct
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
+
+from tts import cache_files
+from tts.cache_files import HEADER_BYTES, KEY_CHARS
+from tts.turns import Bell
 
 log = logging.getLogger(__name__)
-
-_MAGIC: Final = b"SVGspk1\n"
-_HEADER: Final = struct.Struct("!8s32s32sI")
-"""Magic, key, SHA-256 of key and content, length of the content."""
 
 FALLBACK_BYTES: Final = 32 << 20
 """What is kept in memory when the folder cannot be used, or has no room."""
 
-_SUFFIX: Final = ".spoken"
 _AT_A_TIME: Final = 256
-_KEY_CHARS: Final = 64
-_ORPHAN_S: Final = 3600.0
 _SWEEP_S: Final = 600.0
 _LOG_EVERY_S: Final = 60.0
 
@@ -58,6 +50,13 @@ class _Entry:
     def held(self) -> int:
         """What it takes of the memory."""
         return 0 if self.content is None else self.size
+
+
+class _Flight(NamedTuple):
+    """A look for something, and the making of it if need be, for all who ask meanwhile."""
+
+    task: asyncio.Task[tuple[bytes, bool]]
+    landed: Bell
 
 
 class Cache:
@@ -81,7 +80,7 @@ class Cache:
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._bytes = 0
         self._held = 0
-        self._flights: dict[str, asyncio.Task[tuple[bytes, bool]]] = {}
+        self._flights: dict[str, _Flight] = {}
         self._threads = ThreadPoolExecutor(2, "speech-cache")
         self._sweeper: asyncio.Task[None] | None = None
         self._logged = float("-inf")
@@ -94,7 +93,8 @@ class Cache:
     async def start(self) -> None:
         """Find what an earlier process left. A folder that cannot be used, or cannot be kept
         private, is told to the log; a little is then kept in memory."""
-        if self._folder is not None and not await self._off_loop(make_private, self._folder):
+        folder = self._folder
+        if folder is not None and not await self._off_loop(cache_files.make_private, folder):
             self._folder = None
             self._max_bytes = min(self._max_bytes, FALLBACK_BYTES)
         await self.sweep()
@@ -102,7 +102,8 @@ class Cache:
 
     async def close(self) -> None:
         """Stop rendering; what is stored stays."""
-        tasks = [*self._flights.values(), *([self._sweeper] if self._sweeper else [])]
+        tasks: list[asyncio.Task[Any]] = [flight.task for flight in self._flights.values()]
+        tasks += [self._sweeper] if self._sweeper else []
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -114,7 +115,7 @@ class Cache:
 
     async def find(self, key: str) -> bytes | None:
         """What is stored under a key, 64 small hexadecimal digits."""
-        if len(key) != _KEY_CHARS or not set(key) <= set("0123456789abcdef"):
+        if len(key) != KEY_CHARS or not set(key) <= set("0123456789abcdef"):
             raise ValueError("a key is 64 hexadecimal digits")
         entry = self._entries.get(key)
         if entry is not None and entry.expires <= self._clock():
@@ -126,12 +127,13 @@ class Cache:
                 return entry.content
         if self._folder is None:
             return None
-        content, made = await self._off_loop(_read, self._path(key), key) or (None, 0.0)
+        found = await self._off_loop(cache_files.read, self._path(key), bytes.fromhex(key))
+        content, made = found or (None, 0.0)
         if content is None or made + self._ttl_s <= self._clock():
             await self._forget([key] if entry else [])
             return None
         if entry is None:  # another process made it
-            self._remember(key, len(content) + _HEADER.size, made + self._ttl_s, None)
+            self._remember(key, len(content) + HEADER_BYTES, made + self._ttl_s, None)
         return content
 
     async def fetch(self, key: str, render: Render) -> tuple[bytes, bool]:
@@ -141,10 +143,11 @@ class Cache:
         error. Rendering goes on when those who asked went away.
         """
         if (flight := self._flights.get(key)) is None:
-            flight = asyncio.create_task(self._fly(key, render))
+            flight = _Flight(asyncio.create_task(self._fly(key, render)), Bell())
             self._flights[key] = flight
-            flight.add_done_callback(lambda task: self._landed(key, task))
-        return await asyncio.shield(flight)
+            flight.task.add_done_callback(lambda _: self._landed(key))
+        await flight.landed.wait()
+        return flight.task.result()
 
     async def _fly(self, key: str, render: Render) -> tuple[bytes, bool]:
         if (content := await self.find(key)) is not None:
@@ -153,19 +156,21 @@ class Cache:
         await self._store(key, content)
         return content, False
 
-    def _landed(self, key: str, task: asyncio.Task[tuple[bytes, bool]]) -> None:
-        self._flights.pop(key, None)
-        if not task.cancelled():
-            task.exception()  # nobody may be left to look at it
+    def _landed(self, key: str) -> None:
+        flight = self._flights.pop(key)
+        if not flight.task.cancelled():
+            flight.task.exception()  # nobody may be left to look at it
+        flight.landed.ring()
 
     async def _store(self, key: str, content: bytes) -> None:
-        size = len(content) + _HEADER.size
+        size = len(content) + HEADER_BYTES
         if size > self._max_bytes:
             return
         is_written = None
         if self._folder is not None:
-            header = _HEADER.pack(_MAGIC, bytes.fromhex(key), _digest(key, content), len(content))
-            is_written = await self._off_loop(_write, self._path(key), header + content)
+            names = self._path(key), self._path(secrets.token_hex(8), cache_files.UNFINISHED)
+            made_from = bytes.fromhex(key)
+            is_written = await self._off_loop(cache_files.write, *names, made_from, content)
         in_memory = None if is_written else content
         self._remember(key, size, self._clock() + self._ttl_s, in_memory)
         await self._make_room()
@@ -202,7 +207,7 @@ class Cache:
     async def _look_around(self, folder: Path) -> None:
         """Bring what is known in line with what is in the folder, oldest first."""
         known = {key for key, entry in self._entries.items() if not entry.held}
-        found = await self._off_loop(_list, folder, self._clock())
+        found = await self._off_loop(cache_files.listed, str(folder), self._clock())
         if found is None:
             return
         for number, (key, size, made) in enumerate(found):
@@ -231,107 +236,20 @@ class Cache:
             for key in some:
                 self._drop(key)
             if self._folder is not None:
-                await self._off_loop(_delete, [self._path(key) for key in some])
+                await self._off_loop(cache_files.delete, [self._path(key) for key in some])
             else:
                 await asyncio.sleep(0)
 
-    def _path(self, key: str) -> Path:
-        assert self._folder is not None  # noqa: S101
-        return self._folder / f"{key}{_SUFFIX}"
+    def _path(self, name: str, suffix: str = cache_files.SUFFIX) -> str:
+        return f"{self._folder}/{name}{suffix}"
 
     async def _off_loop(self, function: Callable[..., _T], *arguments: object) -> _T | None:
         """Run what touches the disk in a thread; None if the disk refuses."""
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._threads, lambda: function(*arguments))
+            return await loop.run_in_executor(self._threads, function, *arguments)
         except OSError as error:
             if self._clock() - self._logged > _LOG_EVERY_S:
                 self._logged = self._clock()
                 log.warning("the speech cache cannot be used: %s", error.strerror)
             return None
-
-
-def make_private(folder: Path) -> bool:
-    """Make the folder, and make it private. Blocks. Raises OSError, also for one elsewhere."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
-        raise PermissionError(errno.EPERM, "its folder is a link, or another user's")
-    folder.chmod(0o700)
-    return True
-
-
-def _list(folder: Path, now: float) -> list[tuple[str, int, float]]:
-    """Key, size and time of what there is, oldest first; what was never finished is deleted."""
-    found = []
-    with os.scandir(folder) as files:
-        for file in files:
-            key, suffix = os.path.splitext(file.name)
-            try:
-                status = file.stat(follow_symlinks=False)
-            except FileNotFoundError:  # deleted meanwhile
-                continue
-            if suffix == ".new" and now - status.st_mtime > _ORPHAN_S:
-                _delete([Path(file.path)])
-            elif suffix == _SUFFIX and len(key) == _KEY_CHARS:
-                found.append((key, status.st_size, status.st_mtime))
-    return sorted(found, key=lambda each: each[2])
-
-
-def _read(path: Path, key: str) -> tuple[bytes | None, float]:
-    """The content of a file and when it was made; no content if it is not what its name says."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        descriptor = os.open(path, flags)
-    except FileNotFoundError:
-        return None, 0.0
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return None, status.st_mtime
-        with open(descriptor, "rb", closefd=False) as file:
-            return _checked(file, status.st_size, key), status.st_mtime
-    finally:
-        os.close(descriptor)
-
-
-def _checked(file: BinaryIO, size: int, key: str) -> bytes | None:
-    """The content of an open file that has `size` octets, if it is what was written."""
-    header = file.read(_HEADER.size)
-    if len(header) < _HEADER.size:
-        return None
-    magic, named, digest, length = _HEADER.unpack(header)
-    if magic != _MAGIC or named.hex() != key or length != size - _HEADER.size:
-        return None
-    content = file.read(length)
-    return content if digest == _digest(key, content) else None
-
-
-def _write(path: Path, data: bytes) -> bool:
-    """Put a file in place, whole."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f"{secrets.token_hex(8)}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return True
-
-
-def _delete(paths: list[Path]) -> None:
-    """Delete what can be. Raises the last error of what cannot."""
-    failure: OSError | None = None
-    for path in paths:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            failure = error
-    if failure is not None:
-        raise failure
-
-
-def _digest(key: str, content: bytes) -> bytes:
-    return hashlib.sha256(bytes.fromhex(key) + content).digest()

@@ -69,7 +69,7 @@ def read_secret(folder: Path | None) -> bytes:
     """The secret of the folder, made if there is none. Blocks. Raises OSError."""
     if folder is None:
         return secrets.token_bytes(SECRET_BYTES)
-    from tts.cache import make_private
+    from tts.cache_files import make_private
 
     make_private(folder)
     path = folder / SECRET_FILE

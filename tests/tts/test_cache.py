@@ -8,20 +8,24 @@ import hashlib
 import logging
 import os
 import stat
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.tts.turning import loop_turns
 from tts import cache as module
+from tts import cache_files
 from tts.cache import Cache
+from tts.turns import WOKEN_AT_A_TIME
 
 Open = Callable[..., Awaitable[Cache]]
 
 TTL_S = 100.0
 SIZE = 1_000
-STORED = SIZE + module._HEADER.size
+STORED = SIZE + cache_files._HEADER.size
 
 
 class Clock:
@@ -100,6 +104,21 @@ async def test_a_blast_renders_once(opened: Open, folder: Path) -> None:
     answers = await asyncio.gather(*(cache.fetch(key(1), render) for _ in range(1_000)))
     assert {content for content, _ in answers} == {render.content}
     assert render.times == 1
+
+
+async def test_a_blast_ends_in_many_turns_of_the_loop(opened: Open, folder: Path) -> None:
+    """Those who waited for one rendering go on a few at a time: a call's sound comes between."""
+    cache = await opened(folder)
+    together: Counter[int] = Counter()
+    with loop_turns() as turns:
+
+        async def ask() -> None:
+            await cache.fetch(key(1), Renderer())
+            together[turns()] += 1
+
+        await asyncio.gather(*(ask() for _ in range(500)))
+    assert together.total() == 500
+    assert max(together.values()) <= 2 * WOKEN_AT_A_TIME
 
 
 async def test_keys_are_apart(opened: Open, folder: Path) -> None:
@@ -226,7 +245,7 @@ async def test_private(opened: Open, tmp_path: Path) -> None:
 
 
 def _rename(file: Path, data: bytes) -> None:
-    file.write_bytes(module._HEADER.pack(b"SVGspk1\n", b"k" * 32, b"d" * 32, 3) + b"abc")
+    file.write_bytes(cache_files._HEADER.pack(b"SVGspk1\n", b"k" * 32, b"d" * 32, 3) + b"abc")
 
 
 def _link(file: Path, data: bytes) -> None:
@@ -285,7 +304,7 @@ async def test_full_disk(
     who was given a link to it hears it."""
     cache = await opened(tmp_path)
 
-    monkeypatch.setattr(module, "_write", _full)
+    monkeypatch.setattr(cache_files, "write", _full)
     monkeypatch.setattr(module, "FALLBACK_BYTES", 3 * STORED)
     with caplog.at_level(logging.WARNING):
         for name in range(5):
@@ -302,10 +321,10 @@ async def test_the_disk_is_used_again_once_it_has_room(
 ) -> None:
     """What was kept in memory goes in its time, and what comes is written."""
     cache = await opened(tmp_path)
-    plain = module._write
-    monkeypatch.setattr(module, "_write", _full)
+    plain = cache_files.write
+    monkeypatch.setattr(cache_files, "write", _full)
     await cache.fetch(key(1), Renderer())
-    monkeypatch.setattr(module, "_write", plain)
+    monkeypatch.setattr(cache_files, "write", plain)
     await cache.fetch(key(2), Renderer())
     assert len(files(tmp_path)) == 1
     clock.ahead_s += TTL_S + 1
@@ -313,7 +332,7 @@ async def test_the_disk_is_used_again_once_it_has_room(
     assert (cache.used_bytes, files(tmp_path)) == (0, [])
 
 
-def _full(path: Path, data: bytes) -> bool:
+def _full(*_: object) -> bool:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
@@ -325,9 +344,9 @@ async def test_nothing_is_left_of_a_failed_write(
     def fail(*_: object) -> None:
         raise OSError(errno.EIO, "broken")
 
-    monkeypatch.setattr(Path, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="broken"):
-        module._write(tmp_path / "x.spoken", b"abc")
+        cache_files.write(f"{tmp_path}/x.spoken", f"{tmp_path}/x.new", b"k" * 32, b"abc")
     assert files(tmp_path) == []
 
 
@@ -351,21 +370,13 @@ async def test_thousands_of_entries_leave_the_loop_its_turns(
     many = 4 * module._AT_A_TIME
     if folder is not None:
         for number in range(many):
-            (folder / f"{key(number)}{module._SUFFIX}").write_bytes(b"")
+            (folder / f"{key(number)}{cache_files.SUFFIX}").write_bytes(b"")
     for number in range(many):
         cache._remember(key(number), 1, clock() + TTL_S, None if in_folder else b"a")
-    turns = 0
-
-    async def tick() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    ticking = asyncio.create_task(tick())
-    await cache.clear()
-    ticking.cancel()
-    assert turns >= 4
+    with loop_turns() as turns:
+        await cache.clear()
+        passed = turns()
+    assert passed >= 4
     assert cache.used_bytes == 0
     assert folder is None or files(folder) == []
     await cache.close()
