@@ -5,19 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import Final
 
+from tts.steps import Steps, at_once
 from tts.text.cleaning import clean
 
-MAX_ENTRIES = 500
-MAX_WRITTEN = 60
+MAX_ENTRIES: Final = 500
+MAX_WRITTEN: Final = 60
 """Characters of what is written."""
-MAX_SPOKEN = 120
+MAX_SPOKEN: Final = 120
 """Characters of what is said for it."""
-
+KEPT: Final = 512
+"""Lexicons kept ready for use."""
 
 _BEGINS = re.compile(r"(?<![\w@])(?<!\w\.)\S")
 """Where a word may begin: not within another, nor within a web or e-mail address."""
+
+_GOES_ON = re.compile(r"[\w@]|\.\w")
+"""What follows a word's end where it is no end."""
 
 
 class LexiconError(ValueError):
@@ -30,30 +35,38 @@ class LexiconError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """Entries ready for use: one pattern for all, to be tried where a word begins, and what is said
-    for each written form."""
+    """Entries ready for use: what is said for each written form."""
 
-    pattern: re.Pattern[str]
     exact: Mapping[str, str]
+    """Of forms with capitals, which match only as they are written."""
     folded: Mapping[str, str]
+    """Of forms without, which match in any case."""
+    lengths: Mapping[str, tuple[int, ...]]
+    """How long the forms are that begin with a character, the longest first."""
 
-    def apply(self, text: str) -> str:
-        """`text` with every whole word of the lexicon replaced, the longest first, once.
-
-        One look a word: hundreds of entries that all but match take a tenth of a second for a text,
-        and within one search the interpreter would belong to no other thread all that time.
-        """
+    def apply(self, text: str) -> Steps[str]:
+        """`text` with every whole word of the lexicon replaced, the longest first, once."""
         said: list[str] = []
         done = 0
         for begin in _BEGINS.finditer(text):
-            if begin.start() >= done and (match := self.pattern.match(text, begin.start())):
-                said += text[done : match.start()], self._say(match)
-                done = match.end()
+            if (start := begin.start()) >= done and (found := self._at(text, start)):
+                said += text[done:start], found[1]
+                done = found[0]
+            yield
         return "".join([*said, text[done:]])
 
-    def _say(self, match: re.Match[str]) -> str:
-        found = match[0]
-        return self.exact.get(found) or self.folded.get(found.lower(), found)
+    def _at(self, text: str, start: int) -> tuple[int, str] | None:
+        """The longest form that a word or words are from `start` on: their end, what is said."""
+        for length in self.lengths.get(text[start].lower(), ()):
+            end = start + length
+            written = text[start:end]
+            spoken = self.exact.get(written) or self.folded.get(written.lower())
+            if spoken and end <= len(text) and not _GOES_ON.match(text, end):
+                return end, spoken
+        return None
+
+
+_kept: dict[tuple[tuple[tuple[str, str], ...], str], Lexicon] = {}
 
 
 def compiled(entries: Mapping[str, str], letters: str) -> Lexicon:
@@ -62,23 +75,30 @@ def compiled(entries: Mapping[str, str], letters: str) -> Lexicon:
     A written form without capitals matches in any case, one with capitals only as it is. It stands
     for whole words alone, and never inside a web or e-mail address. Compiled lexicons are kept.
     """
+    return at_once(compiling(entries, letters))
+
+
+def compiling(entries: Mapping[str, str], letters: str) -> Steps[Lexicon]:
+    """The same in steps."""
     if len(entries) > MAX_ENTRIES:
         first = next(iter(entries))
         raise LexiconError(first, f"is one of {len(entries)}; at most {MAX_ENTRIES} are allowed")
-    return _compiled(tuple(entries.items()), letters)
-
-
-@lru_cache(maxsize=512)
-def _compiled(entries: tuple[tuple[str, str], ...], letters: str) -> Lexicon:
+    key = (tuple(entries.items()), letters)
+    if (known := _kept.get(key)) is not None:
+        return known
     exact: dict[str, str] = {}
     folded: dict[str, str] = {}
-    for written, spoken in entries:
-        key, said = _checked(written, spoken, letters)
-        (folded if key == key.lower() else exact)[key] = said
-    words = sorted({*exact, *folded}, key=len, reverse=True)
-    alternatives = "|".join(re.escape(w) if w in exact else f"(?i:{re.escape(w)})" for w in words)
-    pattern = re.compile(rf"(?:{alternatives})(?![\w@]|\.\w)")
-    return Lexicon(pattern, exact, folded)
+    lengths: dict[str, set[int]] = {}
+    for written, spoken in entries.items():
+        form, said = _checked(written, spoken, letters)
+        (folded if form == form.lower() else exact)[form] = said
+        lengths.setdefault(form[0].lower(), set()).add(len(form))
+        yield
+    ordered = {first: tuple(sorted(each, reverse=True)) for first, each in lengths.items()}
+    if len(_kept) >= KEPT:
+        _kept.pop(next(iter(_kept)), None)
+    lexicon = _kept[key] = Lexicon(exact, folded, ordered)
+    return lexicon
 
 
 def _checked(written: str, spoken: str, letters: str) -> tuple[str, str]:
@@ -86,9 +106,9 @@ def _checked(written: str, spoken: str, letters: str) -> tuple[str, str]:
         raise LexiconError(written, f"is longer than {MAX_WRITTEN} characters")
     if len(spoken) > MAX_SPOKEN:
         raise LexiconError(written, f"is said with more than {MAX_SPOKEN} characters")
-    key, said = clean(written, letters), clean(spoken, letters)
-    if not any(c.isalnum() for c in key):
+    form, said = clean(written, letters), clean(spoken, letters)
+    if not any(c.isalnum() for c in form):
         raise LexiconError(written, "has no letter or digit that could be found in a text")
     if not any(c.isalnum() for c in said):
         raise LexiconError(written, "says nothing")
-    return key, said
+    return form, said

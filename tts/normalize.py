@@ -16,7 +16,8 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from tts.engine import MAX_SPOKEN_CHARS, MAX_TEXT_CHARS
-from tts.lexicon import compiled
+from tts.lexicon import compiling
+from tts.steps import Steps, at_once
 from tts.text import (
     addresses,
     calendar,
@@ -31,6 +32,8 @@ from tts.text.french import FRENCH
 from tts.text.grammar import Grammar, Rule, rule
 from tts.text.spanish import SPANISH
 
+_HOPELESS_CHARS = 2 * MAX_SPOKEN_CHARS
+"""What grows beyond it is not read to its end only to be refused."""
 _NO_ENTRIES: Mapping[str, str] = MappingProxyType({})
 _GRAMMARS: dict[str, Grammar] = {g.code: g for g in (ENGLISH, SPANISH, FRENCH)}
 LANGUAGES = tuple(_GRAMMARS)
@@ -51,6 +54,13 @@ def normalize(text: str, language: str = "en", lexicon: Mapping[str, str] = _NO_
     do texts above MAX_TEXT_CHARS and those without a letter or digit. `lexicon` is the shop's
     {written: spoken}; it raises `tts.lexicon.LexiconError`.
     """
+    return at_once(normalizing(text, language, lexicon))
+
+
+def normalizing(
+    text: str, language: str = "en", lexicon: Mapping[str, str] = _NO_ENTRIES
+) -> Steps[str]:
+    """The same in steps."""
     if len(text) > MAX_TEXT_CHARS:
         raise UnspeakablyLong(f"longer than {MAX_TEXT_CHARS:,} characters")
     grammar = _GRAMMARS.get(language[:2].lower())
@@ -58,9 +68,11 @@ def normalize(text: str, language: str = "en", lexicon: Mapping[str, str] = _NO_
         raise UnspeakableText(f"no rules for language {language[:10]!r}; known: {_known()}")
     plain = clean(text, grammar.letters)
     if lexicon:
-        plain = compiled(lexicon, grammar.letters).apply(plain)
+        ready = yield from compiling(lexicon, grammar.letters)
+        plain = yield from ready.apply(plain)
         _require_short(plain)
-    spoken = finish(_apply(rules(grammar.code), plain), grammar.letters)
+    said = yield from _apply(rules(grammar.code), plain)
+    spoken = finish(said, grammar.letters)
     if not spoken:
         raise UnspeakableText("nothing in it can be said")
     _require_short(spoken)
@@ -69,7 +81,11 @@ def normalize(text: str, language: str = "en", lexicon: Mapping[str, str] = _NO_
 
 def _require_short(spoken: str) -> None:
     if len(spoken) > MAX_SPOKEN_CHARS:
-        raise UnspeakablyLong(f"takes more than {MAX_SPOKEN_CHARS:,} characters to say")
+        raise _too_long()
+
+
+def _too_long() -> UnspeakablyLong:
+    return UnspeakablyLong(f"takes more than {MAX_SPOKEN_CHARS:,} characters to say")
 
 
 def _known() -> str:
@@ -101,9 +117,25 @@ def rules(code: str) -> tuple[Rule, ...]:
     return tuple(made)
 
 
-def _apply(rules: tuple[Rule, ...], text: str) -> str:
+def _apply(rules: tuple[Rule, ...], text: str) -> Steps[str]:
     characters = frozenset(text)
-    for needs, pattern, say in rules:
-        if not needs or not needs.isdisjoint(characters):
-            text = pattern.sub(say, text)
+    for each in rules:
+        if not each.needs or not each.needs.isdisjoint(characters):
+            text = yield from _rewritten(each, text)
+            if len(text) > _HOPELESS_CHARS:
+                raise _too_long()
     return text
+
+
+def _rewritten(rule: Rule, text: str) -> Steps[str]:
+    """As `rule.pattern.sub` does, a match in a step."""
+    say = rule.say
+    parts: list[str] = []
+    done = 0
+    yield
+    for match in rule.pattern.finditer(text):
+        said = match.expand(say) if isinstance(say, str) else say(match)
+        parts += text[done : match.start()], said
+        done = match.end()
+        yield
+    return "".join([*parts, text[done:]]) if parts else text

@@ -29,8 +29,10 @@ from tts.engine import (
     Voice,
 )
 from tts.guard import guarded
-from tts.normalize import UnspeakableText, UnspeakablyLong, normalize
+from tts.normalize import UnspeakableText, UnspeakablyLong, normalizing
 from tts.skipping import EngineHealth, Skipping
+from tts.steps import Steps, T
+from tts.turns import Turns
 
 if TYPE_CHECKING:
     from protocols.audio.g711 import Law
@@ -39,9 +41,7 @@ ENGINE_TIMEOUT_S: Final = 90.0
 """What an engine may take at most, waiting for its turn included. Engines of ours give up
 earlier."""
 
-_SHORT_CHARS: Final = 200
-
-Normalizer = Callable[[str, str, Mapping[str, str]], str]
+Normalizing = Callable[[str, str, Mapping[str, str]], Steps[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Audio:
 class Speech:
     """All engines, their cache, and who is tried when.
 
-    `normalize(text, language, lexicon)` turns a text into words. `clock` is monotonic.
+    `normalizing(text, language, lexicon)` turns a text into words. `clock` is monotonic.
     """
 
     def __init__(
@@ -109,15 +109,16 @@ class Speech:
         engines: Sequence[Engine],
         cache: Cache,
         *,
-        normalize: Normalizer = normalize,
+        normalizing: Normalizing = normalizing,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engines = {engine.name: engine for engine in engines}
         if len(self._engines) != len(engines):
             raise ValueError("two engines have one name")
         self._cache = cache
-        self._normalize = normalize
+        self._normalizing = normalizing
         self._skipping = Skipping(list(self._engines), clock)
+        self._turns = Turns()
         self._threads = ThreadPoolExecutor(1, "speech")
 
     async def start(self) -> None:
@@ -144,20 +145,6 @@ class Speech:
         """How the engines do."""
         return self._skipping.health()
 
-    def script(self, text: str, language: str, lexicon: Mapping[str, str]) -> str:
-        """The words that would be spoken. Raises TextRefused, and the lexicon's own errors."""
-        if len(text) > MAX_TEXT_CHARS:
-            raise TextRefused("too-long")
-        if not text.strip():
-            raise TextRefused("empty")
-        try:
-            words = self._normalize(text, language, lexicon)
-        except UnspeakablyLong as error:
-            raise TextRefused("too-long", f"the text {error}") from None
-        except UnspeakableText as error:
-            raise TextRefused("not-understood", str(error)) from None
-        return guarded(words or "?")
-
     async def say(self, said: Utterance) -> Audio:
         """Speak, by the first engine of the order that is allowed and can.
 
@@ -165,7 +152,7 @@ class Speech:
         not speak and why.
         """
         language = said.language.split("-")[0].lower()
-        script = await self._words(said, language)
+        script = await self.read(_reading(said, language, self._normalizing))
         attempts: list[Attempt] = []
         is_too_long = False
         for name in dict.fromkeys(said.engines):
@@ -184,14 +171,9 @@ class Speech:
             raise TextRefused("too-long", f"the text takes more than {MAX_AUDIO_S:.0f} s to say")
         raise NotSpoken(attempts)
 
-    async def _words(self, said: Utterance, language: str) -> str:
-        """What is spoken. Long texts and lexicons take milliseconds: not in the event loop."""
-        if said.is_words:
-            return guarded(said.text)
-        if len(said.text) <= _SHORT_CHARS and not said.lexicon:
-            return self.script(said.text, language, said.lexicon)
-        loop, work = asyncio.get_running_loop(), (said.text, language, said.lexicon)
-        return await loop.run_in_executor(self._threads, self.script, *work)
+    async def read(self, work: Steps[T]) -> T:
+        """Work on texts that others want done too, without holding up the event loop."""
+        return await self._turns.do(work)
 
     def _choose(self, name: str, said: Utterance, language: str) -> tuple[Engine, Voice]:
         engine = self._engines.get(name)
@@ -228,10 +210,8 @@ class Speech:
                 pcm = await engine.synthesize(script, voice)
             if pcm.duration_s > MAX_AUDIO_S:
                 raise TooLong
-            work = asyncio.get_running_loop().run_in_executor(
-                self._threads, _telephone, pcm, engine.pre_emphasis, law
-            )
-            return await work
+            loop, work = asyncio.get_running_loop(), (pcm, engine.pre_emphasis, law)
+            return await loop.run_in_executor(self._threads, _telephone, *work)
         except SpeechError as error:
             if isinstance(error, EngineError):
                 raise
@@ -240,6 +220,23 @@ class Speech:
             raise EngineError(f"took over {ENGINE_TIMEOUT_S:g} s") from None
         except Exception as error:  # an engine of a third party; its words may hold the text
             raise EngineError(f"failed ({type(error).__name__})") from None
+
+
+def _reading(said: Utterance, language: str, normalizing: Normalizing) -> Steps[str]:
+    """The words that an engine is given. Raises TextRefused, and the lexicon's own errors."""
+    if said.is_words:
+        return guarded(said.text)
+    if len(said.text) > MAX_TEXT_CHARS:
+        raise TextRefused("too-long")
+    if not said.text.strip():
+        raise TextRefused("empty")
+    try:
+        words = yield from normalizing(said.text, language, said.lexicon)
+    except UnspeakablyLong as error:
+        raise TextRefused("too-long", f"the text {error}") from None
+    except UnspeakableText as error:
+        raise TextRefused("not-understood", str(error)) from None
+    return guarded(words or "?")
 
 
 def cache_key(engine: Engine, voice: Voice, law: str, script: str) -> str:

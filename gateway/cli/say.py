@@ -105,9 +105,7 @@ async def _say(
     }
 
 
-def _allowed(
-    args: argparse.Namespace, settings: SpeechSettings, shop: Shop | None
-) -> ShopSpeech:
+def _allowed(args: argparse.Namespace, settings: SpeechSettings, shop: Shop | None) -> ShopSpeech:
     """How the shop is spoken. Without one the text is the operator's own, and may go to the
     engine that the operator names.
     """
@@ -156,10 +154,11 @@ def _words(
     """What is said, for reading and for an engine."""
     from gateway.voice.script import call_script
     from tts.normalize import normalize
+    from tts.steps import at_once
 
     if args.plain or shop is None:
         return args.text, normalize(args.text, language, lexicon)
-    script = call_script(
+    made = call_script(
         shop.name,
         args.text,
         callback=shop.main_phone,
@@ -168,6 +167,7 @@ def _words(
         is_voicemail=args.voicemail,
         lexicon=lexicon,
     )
+    script = at_once(made)
     return script.text, script.spoken
 
 

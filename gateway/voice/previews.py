@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gateway.voice.engines import Count
     from gateway.voice.script import Script
     from tts.speech import Audio
+    from tts.steps import Steps
 
 log = logging.getLogger(__name__)
 
@@ -103,13 +104,13 @@ class Previews:
         """
         spoken_in = language or shop.speech.language or self._settings.language
         lexicon = await self._lexicons.of(shop)
-        await self._desk.open()
+        speech = (await self._desk.open()).speech
         with told():
             make = (shop, text, category, spoken_in, lexicon)
-            script, words = await asyncio.to_thread(_script_and_words, *make)
-            voicemail, why = await asyncio.to_thread(_voicemail, *make) if is_left else (None, None)
-            _require_short(words)
-            audio = await self._hear(shop, words, spoken_in)
+            script = await speech.read(_script(*make))
+            voicemail, why = await speech.read(_voicemail(*make)) if is_left else (None, None)
+            _require_short(script.spoken)
+            audio = await self._hear(shop, script.spoken, spoken_in)
         links = await self._open_links()
         expires_s = int(self._clock() + self._settings.link_s)
         return SpokenPreview(
@@ -194,7 +195,7 @@ def _script(
     lexicon: Mapping[str, str],
     *,
     is_voicemail: bool = False,
-) -> Script:
+) -> Steps[Script]:
     from gateway.voice.script import call_script
 
     return call_script(
@@ -208,24 +209,17 @@ def _script(
     )
 
 
-def _script_and_words(
-    shop: Shop, text: str, category: Category, language: str, lexicon: Mapping[str, str]
-) -> tuple[Script, str]:
-    """The script, and what an engine is given for it. Takes milliseconds."""
-    script = _script(shop, text, category, language, lexicon)
-    return script, script.spoken
-
-
 def _voicemail(
     shop: Shop, text: str, category: Category, language: str, lexicon: Mapping[str, str]
-) -> tuple[str | None, str | None]:
+) -> Steps[tuple[str | None, str | None]]:
     """The script to leave, or why there is none."""
     from gateway.voice.script import ScriptError
 
     try:
-        return _script(shop, text, category, language, lexicon, is_voicemail=True).text, None
+        left = yield from _script(shop, text, category, language, lexicon, is_voicemail=True)
     except ScriptError as error:
         return None, str(error)
+    return left.text, None
 
 
 def _look(flight: asyncio.Task[Audio]) -> None:

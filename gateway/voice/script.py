@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 from gateway.model import Category
 from gateway.phone import is_e164, national
-from tts.normalize import UnspeakableText, normalize
+from tts.normalize import UnspeakableText, normalizing
+from tts.steps import Steps
 
 OPT_OUT_KEY = "9"
 REPEAT_KEY = "2"
@@ -89,8 +90,9 @@ class Script:
     """A call's words in their order; `text` is for people to read, `spoken` for an engine."""
 
     parts: Mapping[Part, str]
-    language: str
-    lexicon: Mapping[str, str]
+    """As written."""
+    words: Mapping[Part, str]
+    """As an engine is given them."""
 
     @property
     def text(self) -> str:
@@ -100,20 +102,12 @@ class Script:
     @property
     def spoken(self) -> str:
         """The whole script as an engine is given it."""
-        return self._said(self.parts)
+        return " ".join(self.words.values())
 
     @property
     def spoken_again(self) -> str:
         """What follows when the person asks to hear it again: all but the offer to repeat it."""
-        return self._said({p: words for p, words in self.parts.items() if p is not Part.REPEAT})
-
-    def _said(self, parts: Mapping[Part, str]) -> str:
-        return " ".join(_closed(self._words(part, text)) for part, text in parts.items())
-
-    def _words(self, part: Part, text: str) -> str:
-        """The lexicon is for the shop's words, not for ours."""
-        is_theirs = part in (Part.IDENTIFICATION, Part.MESSAGE)
-        return normalize(text, self.language, self.lexicon if is_theirs else _NO_ENTRIES)
+        return " ".join(words for part, words in self.words.items() if part is not Part.REPEAT)
 
 
 def call_script(
@@ -128,8 +122,8 @@ def call_script(
     opt_out_key: str = OPT_OUT_KEY,
     repeat_key: str = REPEAT_KEY,
     lexicon: Mapping[str, str] = _NO_ENTRIES,
-) -> Script:
-    """The script of a call to a person, or of what is left on a voicemail.
+) -> Steps[Script]:
+    """The script of a call to a person, or of what is left on a voicemail, made in steps.
 
     `shop_name` is the registered one; `callback` and `opt_out_phone` are in E.164 form.
     `opt_out_phone` is the toll-free number whose calls end in an opt-out: a marketing voicemail
@@ -146,9 +140,16 @@ def call_script(
     parts[Part.CALLBACK] = lines.callback.format(number=_readable(callback, "callback number"))
     if repeat_key and not is_voicemail:
         parts[Part.REPEAT] = lines.repeat.format(key=_key(lines, repeat_key, "repeat key"))
-    _check_name(name, language)
-    normalize(message, language, lexicon)
-    return Script(MappingProxyType(parts), language, lexicon)
+    try:
+        yield from normalizing(name, language)
+    except UnspeakableText as error:
+        raise ScriptError("the shop has no registered name that could be said") from error
+    words = {}
+    for part, text in parts.items():
+        is_theirs = part in (Part.IDENTIFICATION, Part.MESSAGE)  # the lexicon is not for our words
+        said = yield from normalizing(text, language, lexicon if is_theirs else _NO_ENTRIES)
+        words[part] = _closed(said)
+    return Script(MappingProxyType(parts), MappingProxyType(words))
 
 
 def _way_out(lines: Lines, is_voicemail: bool, phone: str, key: str) -> str:
@@ -172,13 +173,6 @@ def _readable(number: str, what: str) -> str:
     if not is_e164(number):
         raise ScriptError(f"the {what} is missing, or not in E.164 form as +12125550123")
     return national(number)
-
-
-def _check_name(name: str, language: str) -> None:
-    try:
-        normalize(name, language)
-    except UnspeakableText as error:
-        raise ScriptError("the shop has no registered name that could be said") from error
 
 
 def _closed(words: str) -> str:

@@ -34,9 +34,8 @@ FOLDER: Final = "speech"
 
 
 SWITCH_S: Final = 0.001
-"""How long a thread may keep the interpreter from the event loop once somebody speaks. Threads load
-what speaks and read texts; by Python's default, of 5 ms, the loop would wait so long for each turn.
-"""
+"""How long a thread may keep the interpreter from the event loop once somebody speaks. What speaks
+is loaded in one; by Python's default, of 5 ms, the loop would wait so long for each turn."""
 
 
 def folder_of(settings: Settings) -> Path:

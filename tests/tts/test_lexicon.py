@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-import threading
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import tts.normalize as normalize_module
-from tts.lexicon import MAX_ENTRIES, LexiconError, compiled
+from tts.lexicon import KEPT, MAX_ENTRIES, LexiconError, compiled, compiling
 from tts.normalize import UnspeakableText, UnspeakablyLong, normalize
+from tts.steps import at_once
 
 
 def said(text: str, lexicon: dict[str, str]) -> str:
@@ -94,28 +91,26 @@ def test_what_grows_beyond_what_a_call_says_is_refused_before_it_is_read() -> No
             said("a " * 1_000, {"a": "9" * 120})
 
 
-def test_a_large_lexicon_leaves_others_their_turns() -> None:
-    """Hundreds of entries that all but match keep the interpreter from nobody else."""
-    lexicon = {f"{'a ' * 28}{number:03}": "x" for number in range(500)}
-    words = compiled(lexicon, "").apply
-    interval = sys.getswitchinterval()
-    turns, finished = 0, threading.Event()
+def test_a_large_lexicon_is_made_ready_and_used_in_small_steps() -> None:
+    """Hundreds of entries that all but match hold nobody up: an entry in a step, then a word."""
+    lexicon = {f"{'a ' * 28}{number:03}": "x" for number in range(MAX_ENTRIES)}
+    assert len(list(compiling(lexicon, ""))) == MAX_ENTRIES
+    assert len(list(compiled(lexicon, "").apply("a " * 1_000))) == 1_000
+    assert at_once(compiled(lexicon, "").apply("a " * 1_000)) == "a " * 1_000
 
-    def others() -> None:
-        nonlocal turns
-        while not finished.is_set():
-            turns += 1
-            time.sleep(0)
 
-    other = threading.Thread(target=others)
-    try:
-        sys.setswitchinterval(0.0001)
-        other.start()
-        before = turns
-        assert words("a " * 1_000) == "a " * 1_000
-        after = turns
-    finally:
-        finished.set()
-        other.join()
-        sys.setswitchinterval(interval)
-    assert after - before > 5
+def test_a_lexicon_is_made_ready_once() -> None:
+    """The next text finds it, until hundreds of others were used."""
+    assert len(list(compiling({"shop": "store"}, ""))) == 1
+    assert len(list(compiling({"shop": "store"}, ""))) == 0
+    for number in range(KEPT):
+        compiled({"shop": f"store {number}"}, "")
+    assert len(list(compiling({"shop": "store"}, ""))) == 1
+
+
+def test_a_form_at_the_end_of_a_text_is_whole() -> None:
+    """What the text breaks off is not taken for a longer form."""
+    lexicon = {"sample bridal": "the shop", "sample": "sam pull"}
+    assert said("A sample", lexicon) == "A sam pull"
+    assert said("A sample bridal", lexicon) == "A the shop"
+    assert said("sample bridals", lexicon) == "sam pull bridals"

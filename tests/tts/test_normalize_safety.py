@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from speech.messages import messages
 from tts.engine import MAX_SPOKEN_CHARS, MAX_TEXT_CHARS
-from tts.normalize import LANGUAGES, UnspeakableText, normalize
+from tts.normalize import LANGUAGES, UnspeakableText, normalize, normalizing
 
 ALPHABET = {
     "en": re.compile(r"[A-Za-z ,.?!']+"),
@@ -142,3 +142,10 @@ def test_other_scripts_do_not_reach_the_engine() -> None:
 def test_words_without_end_are_cut() -> None:
     """Pico fails on words of hundreds of letters."""
     assert max(map(len, normalize("x" * 500).split())) <= 30
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_long_text_is_read_in_small_steps(language: str) -> None:
+    """A match in a step: an event loop between them is never held up for long."""
+    few, many = (len(list(normalizing("12 " * count, language))) for count in (10, 100))
+    assert many - few >= 90

@@ -6,7 +6,6 @@ import asyncio
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,9 @@ from protocols.audio import wav
 from protocols.audio.g711 import RATE, Law, decode
 from tests.tts import hostile
 from tests.tts.engines import Parrot
+from tests.tts.turning import loop_turns
+from tts import speech as module
+from tts import turns as turning
 from tts.cache import Cache
 from tts.engine import (
     MAX_SPOKEN_CHARS,
@@ -30,6 +32,7 @@ from tts.engine import (
 )
 from tts.pico import PicoEngine
 from tts.speech import Speech, Utterance
+from tts.steps import Steps
 
 TEXT = "Your gown is ready."
 SECRET = "Zanzibar"
@@ -37,7 +40,8 @@ SECRET = "Zanzibar"
 Open = Callable[..., Speech]
 
 
-def say_as_it_is(text: str, language: str, lexicon: Mapping[str, str]) -> str:
+def say_as_it_is(text: str, language: str, lexicon: Mapping[str, str]) -> Steps[str]:
+    yield
     return lexicon.get(text, text)
 
 
@@ -46,7 +50,7 @@ async def opened() -> AsyncIterator[Open]:
     speeches = []
 
     def make(*engines: Parrot | PicoEngine, **options: object) -> Speech:
-        speech = Speech(engines, Cache(None), normalize=say_as_it_is, **options)  # type: ignore[arg-type]
+        speech = Speech(engines, Cache(None), normalizing=say_as_it_is, **options)  # type: ignore[arg-type]
         speeches.append(speech)
         return speech
 
@@ -84,13 +88,6 @@ async def test_lexicon(opened: Open) -> None:
     """The shop's own words for words are said."""
     utterance = replace(said("Nguyen"), lexicon={"Nguyen": "win"})
     assert (await opened(Parrot()).say(utterance)).script == "win"
-
-
-async def test_preview_speaks_nothing(opened: Open) -> None:
-    """The script can be had without a voice."""
-    engine = Parrot()
-    assert opened(engine).script("Hi <b>there</b>", "en", {}) == "Hi b there b"
-    assert engine.said == []
 
 
 async def test_voices(opened: Open) -> None:
@@ -136,10 +133,11 @@ async def test_a_message_may_be_spoken_with_more_than_it_has(opened: Open) -> No
     """What is written and what is said have bounds of their own: digits grow to words."""
     engine = Parrot()
 
-    def grow(text: str, _language: str, _lexicon: Mapping[str, str]) -> str:
+    def grow(text: str, _language: str, _lexicon: Mapping[str, str]) -> Steps[str]:
+        yield
         return text.replace("1", "one")
 
-    speech = Speech([engine], Cache(None), normalize=grow)
+    speech = Speech([engine], Cache(None), normalizing=grow)
     written = ("1 2 3. " * 150)[:700]
     audio = await speech.say(said(written))
     assert len(audio.script) > len(written)
@@ -182,19 +180,50 @@ async def test_speech_that_takes_too_long_is_the_texts_fault(opened: Open, is_to
     assert [health.skipped_for_s for health in speech.health()] == [0.0]
 
 
-@pytest.mark.parametrize("lexicon", [{}, {"a": "b"}])
-async def test_long_texts_are_read_beside_the_event_loop(lexicon: dict[str, str]) -> None:
-    """Reading one takes milliseconds, in which calls would stutter."""
-    where = []
-
-    def note(text: str, _language: str, _lexicon: Mapping[str, str]) -> str:
-        where.append(threading.current_thread() is threading.main_thread())
-        return text
-
-    speech = Speech([Parrot()], Cache(None), normalize=note)
-    await speech.say(replace(said("Ready. " * (2 if lexicon else 100)), lexicon=lexicon))
-    assert where == [False]
+async def test_a_text_is_read_a_little_in_each_turn_of_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Reading a long one takes many milliseconds, in which calls would stutter."""
+    monkeypatch.setattr(turning, "SLICE_S", 0.0)
+    speech = Speech([Parrot()], Cache(None))
+    with loop_turns() as turns:
+        await speech.say(replace(said("Sizes 8 and 10. " * 20), lexicon={"sizes": "the sizes"}))
+        passed = turns()
+    assert passed > 40
     await speech.close()
+
+
+@pytest.mark.parametrize("are_words", [False, True])
+async def test_each_text_has_a_turn_of_the_loop_to_itself(
+    are_words: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many are said at a time, the loop comes round between two that are read."""
+    when: list[int] = []
+    with loop_turns() as turns:
+
+        def note(text: str) -> str:
+            when.append(turns())
+            return text
+
+        monkeypatch.setattr(module, "guarded", note)
+        speech = Speech([Parrot()], Cache(None), normalizing=say_as_it_is)
+        texts = [replace(said(f"Gown {number}."), is_words=are_words) for number in range(50)]
+        await asyncio.gather(*map(speech.say, texts))
+        await speech.close()
+    assert len(set(when)) == len(when) == 50
+
+
+async def test_a_text_given_up_gives_its_turn_to_the_next(opened: Open) -> None:
+    """Whether it waited for it or had it."""
+    speech = opened(Parrot())
+    for turns in range(4):
+        saying = [asyncio.create_task(speech.say(said(f"Gown {n}."))) for n in range(3)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for task in saying[:2]:
+            task.cancel()
+        async with asyncio.timeout(5):
+            assert (await saying[2]).script == "Gown 2."
 
 
 async def test_hostile_texts_reach_engines_as_words(opened: Open, tmp_path: Path) -> None:
@@ -378,6 +407,7 @@ import asyncio, socket
 from tts.cache import Cache
 from tts.pico import PicoEngine
 from tts.speech import Speech, Utterance
+from tts.steps import Steps
 
 async def main():
     speech = Speech([PicoEngine(workers=1)], Cache(None))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +20,9 @@ from gateway.voice.links import SECRET_FILE
 from gateway.voice.previews import SpokenPreview
 from protocols.audio import wav
 from tests.tts.hostile import LONG, MARKUP, SILENT, STRANGE
+from tests.tts.turning import loop_turns
 from tests.voice.desk import SHOP, Stage, shop
 from tts.engine import EngineError, TooLong
-from tts.normalize import normalize
 from tts.speech import Audio
 
 TEXT = "Your gown is ready."
@@ -313,21 +312,16 @@ async def test_a_message_of_500_characters_full_of_digits_is_spoken(stage: Stage
     assert len((await hear(stage, text)).spoken) > 1_000
 
 
-async def test_messages_are_read_beside_the_event_loop(
+async def test_a_message_is_read_a_little_in_each_turn_of_the_loop(
     monkeypatch: pytest.MonkeyPatch, stage: Stage
 ) -> None:
     """Reading takes milliseconds, in which the calls of others would stutter."""
     await hear(stage)
-    where = set()
-    plain = normalize
-
-    def noted(*arguments: Any) -> str:
-        where.add(threading.current_thread() is threading.main_thread())
-        return plain(*arguments)
-
-    monkeypatch.setattr("gateway.voice.script.normalize", noted)
-    await hear(stage, "Another.")
-    assert where == {False}
+    monkeypatch.setattr("tts.turns.SLICE_S", 0.0)
+    with loop_turns() as turns:
+        await hear(stage, "Sizes 8 and 10. " * 20)
+        passed = turns()
+    assert passed > 40
 
 
 async def test_a_desk_that_never_spoke_has_nothing_to_close(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gateway.model import Category
 from gateway.voice.script import LINES, Part, Script, ScriptError, call_script
 from tts.normalize import UnspeakableText, normalize
+from tts.steps import at_once
 
 PHONE = "+12125550123"
 TOLL_FREE = "+18005550199"
@@ -18,7 +19,11 @@ TOLL_FREE = "+18005550199"
 
 def script(message: str = "Your gown is ready.", **options: Any) -> Script:
     values = {"callback": PHONE, "category": Category.TRANSACTIONAL, **options}
-    return call_script("Sample Bridal", message, **values)
+    return made("Sample Bridal", message, **values)
+
+
+def made(name: str, message: str, **options: Any) -> Script:
+    return at_once(call_script(name, message, **options))
 
 
 def marketing(**options: Any) -> Script:
@@ -113,7 +118,7 @@ def test_what_must_be_said_may_not_be_missing(options: dict[str, Any], fault: st
 def test_a_shop_without_a_name_makes_no_calls(name: str) -> None:
     """A call from nobody is not allowed."""
     with pytest.raises(ScriptError, match="name"):
-        call_script(name, "Hello", callback=PHONE, category=Category.TRANSACTIONAL)
+        made(name, "Hello", callback=PHONE, category=Category.TRANSACTIONAL)
 
 
 def test_a_message_that_says_nothing_is_refused() -> None:
@@ -124,7 +129,7 @@ def test_a_message_that_says_nothing_is_refused() -> None:
 
 def test_the_lexicon_is_for_the_words_of_the_shop() -> None:
     """It may not reword what has to be said."""
-    said = call_script(
+    said = made(
         "Siobhan's",
         "Ask for Siobhan.",
         callback=PHONE,
@@ -138,7 +143,7 @@ def test_the_lexicon_is_for_the_words_of_the_shop() -> None:
 
 def test_braces_in_a_name_are_only_text() -> None:
     """A shop's name is never a template."""
-    said = call_script("Sample {key} <b>", "Hello", callback=PHONE, category=Category.TRANSACTIONAL)
+    said = made("Sample {key} <b>", "Hello", callback=PHONE, category=Category.TRANSACTIONAL)
     assert said.text.startswith("This is Sample {key} <b>.")
     assert said.spoken.startswith("This is Sample, key, b.")
 
@@ -159,7 +164,7 @@ def test_name_and_number_are_in_every_script(message: str, category: Category) -
 def test_keys_that_are_signs_are_said_by_name(language: str, key: str) -> None:
     """Nobody could press what is not said: the way out would not be offered."""
     nine, sign = (
-        call_script(
+        made(
             "Sample Bridal",
             "Sale.",
             callback="+12125550100",
@@ -178,7 +183,7 @@ def test_keys_that_are_signs_are_said_by_name(language: str, key: str) -> None:
 def test_a_repeat_key_is_one_of_a_telephone() -> None:
     """As the key for the way out is."""
     with pytest.raises(ScriptError, match="repeat key"):
-        call_script(
+        made(
             "Sample Bridal",
             "Hi.",
             callback="+12125550100",
@@ -190,7 +195,7 @@ def test_a_repeat_key_is_one_of_a_telephone() -> None:
 def test_the_way_out_of_a_voicemail_is_toll_free() -> None:
     """Who is called pays nothing to be left alone (47 CFR 64.1200(b)(3))."""
     with pytest.raises(ScriptError, match="not toll-free"):
-        call_script(
+        made(
             "Sample Bridal",
             "Sale.",
             callback="+12125550100",
