@@ -6,11 +6,12 @@ a network (a network namespace of its own, where one may be made), has bounded m
 processor time, and ends with its parent. What a system does not offer is left out: the other
 measures still hold, and `confine` tells which do.
 
-Sources: setrlimit(2), prctl(2), landlock(7), network_namespaces(7).
+Sources: setrlimit(2), sched(7), prctl(2), landlock(7), network_namespaces(7).
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -55,7 +56,7 @@ def confine(limits: Limits) -> list[str]:
     """Give up every right that speaking does not need. Returns what is in force."""
     os.chdir("/")
     os.umask(0o077)
-    os.nice(NICENESS)
+    _stand_back()
     for limit, value in (
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
@@ -71,6 +72,20 @@ def confine(limits: Limits) -> list[str]:
         version = _forbid(libc)
         in_force += ["no writing"] * (version >= 1) + ["no TCP"] * (version >= 4)
     return in_force
+
+
+def _stand_back() -> None:
+    """Leave the processors to others: be nice and, on Linux, of those that are never in a hurry
+    (SCHED_BATCH, sched(7)). Such a process, woken by a request, does not take the processor from
+    who sent it.
+
+    Workers share the gateway's session: Linux divides processors among sessions first, and only
+    within one does it look at how nice each process is (sched(7), autogroup).
+    """
+    os.nice(NICENESS)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # forbidden in some containers
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def end_with(parent: int) -> None:

@@ -21,7 +21,7 @@ _VOICES: Final = (
 
 class PicoEngine:
     """SVOX Pico. Spoken a little slower than its default, and at half its volume, at which it does
-    not clip. `workers`: processes, 0 for one a processor."""
+    not clip. `workers`: processes, 0 for one a processor but one."""
 
     name = "pico"
     is_remote = False

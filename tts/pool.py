@@ -11,11 +11,13 @@ import asyncio
 import contextlib
 import json
 import os
+import subprocess
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio import BaseTransport, StreamReader, StreamReaderProtocol, StreamWriter
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from typing import Any, Final
 
 from tts import wire
@@ -24,11 +26,12 @@ from tts.engine import MAX_AUDIO_S, RATES, EngineError, Overloaded, Pcm, TooLong
 
 START_TIMEOUT_S: Final = 20.0
 END_TIMEOUT_S: Final = 2.0
-"""How long a worker whose pipe has ended may take to be gone."""
+"""How long a worker that ends is waited for."""
 
 QUEUE_TIMEOUT_S: Final = 50.0
 """How long a request waits for a worker at most."""
 
+_LOOK_EVERY_S: Final = 0.002
 _PIPE_BYTES: Final = 1 << 20
 _PIECE_BYTES: Final = 1 << 18
 """What is copied at a time: minutes of audio in one step would hold the event loop."""
@@ -41,8 +44,15 @@ _ENVIRONMENT: Final = {
 }
 
 
+def default_workers() -> int:
+    """One a processor that we may use, but one: that is left to the event loop and its calls."""
+    ours = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return max(1, ours - 1)
+
+
 class WorkerPool:
-    """Up to `workers` processes of one kind, and a queue of at most `queue` requests."""
+    """Up to `workers` processes of one kind, 0 for `default_workers`, and a queue of at most
+    `queue` requests."""
 
     def __init__(
         self,
@@ -56,7 +66,7 @@ class WorkerPool:
     ) -> None:
         self._kind = kind
         self._command = json.dumps({**options, "limits": asdict(limits)})
-        self._slots = asyncio.Semaphore(workers or os.cpu_count() or 1)
+        self._slots = asyncio.Semaphore(workers or default_workers())
         self._queue = queue
         self._timeout_s = timeout_s
         self._waiting = 0
@@ -192,31 +202,44 @@ class WorkerPool:
 class _Worker:
     """One process."""
 
-    def __init__(self, process: Process) -> None:
-        assert process.stdin is not None  # noqa: S101
-        assert process.stdout is not None  # noqa: S101
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        requests: StreamWriter,
+        answers: StreamReader,
+        pipe: BaseTransport,
+    ) -> None:
+        """`pipe` is where the answers come from."""
         self._process = process
-        self._requests = process.stdin
-        self._answers = process.stdout
+        self._requests = requests
+        self._answers = answers
+        self._pipe = pipe
         self.has_answered = False
 
     @classmethod
     async def start(cls, kind: str, options: str) -> _Worker:
-        """Start a process; it is ready once its first frame has come."""
+        """Start a process; it is ready once its first frame has come.
+
+        Not by the event loop's own means: some copy the memory of the whole gateway for it and hold
+        all up for 5 to 10 ms, where Popen borrows it and takes a third of a millisecond.
+        """
         command = (sys.executable, "-m", "tts.worker", kind, str(os.getpid()), options)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command,
+            process = subprocess.Popen(  # noqa: ASYNC220
+                command,
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=DEVNULL,
                 env=_environment(),
-                limit=_PIPE_BYTES,
-                start_new_session=True,
+                process_group=0,  # a terminal's signals are not for it
             )
         except OSError as error:
             raise EngineError(f"{kind} did not start ({error.strerror})") from error
-        return cls(process)
+        try:
+            return cls(process, *await _connected(process))
+        except BaseException:
+            process.kill()
+            raise
 
     @property
     def pid(self) -> int:
@@ -224,12 +247,12 @@ class _Worker:
 
     @property
     def is_alive(self) -> bool:
-        return self._process.returncode is None and not self._answers.at_eof()
+        return self._process.poll() is None and not self._answers.at_eof()
 
     @property
     def fate(self) -> str:
         """How it ended."""
-        code = self._process.returncode
+        code = self._process.poll()
         if code is None:
             return "still running"
         return f"signal {-code}" if code < 0 else f"exit {code}"
@@ -253,19 +276,33 @@ class _Worker:
         return head, body
 
     async def end(self) -> None:
-        """Kill it. A worker holds nothing worth a farewell.
-
-        One that ends by itself is left to: to signal it now might take its status from asyncio,
-        which would then know neither how it ended nor, as its log says, whose process it was.
-        """
+        """Kill it, and see it gone. A worker holds nothing worth a farewell; but one that has
+        closed its pipe is let end by itself, and so keeps its fate."""
         if self._answers.at_eof() or self._requests.is_closing():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(END_TIMEOUT_S):
-                    await self._process.wait()
-        if self._process.returncode is None:
-            self._process.kill()
+            await self._gone()
+        self._process.kill()
         self._requests.close()
-        await self._process.wait()
+        self._pipe.close()
+        await self._gone()
+
+    async def _gone(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_TIMEOUT_S):
+                while self._process.poll() is None:  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(_LOOK_EVERY_S)
+
+
+async def _connected(
+    process: subprocess.Popen[bytes],
+) -> tuple[StreamWriter, StreamReader, BaseTransport]:
+    """The ends of its pipes that are ours."""
+    loop = asyncio.get_running_loop()
+    answers, unused = StreamReader(limit=_PIPE_BYTES), StreamReader()
+    pipe, _ = await loop.connect_read_pipe(lambda: StreamReaderProtocol(answers), process.stdout)
+    transport, protocol = await loop.connect_write_pipe(
+        lambda: StreamReaderProtocol(unused), process.stdin
+    )
+    return StreamWriter(transport, protocol, None, loop), answers, pipe
 
 
 def _environment() -> dict[str, str]:

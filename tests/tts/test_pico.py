@@ -16,6 +16,7 @@ import pytest
 from protocols.audio.g711 import RATE, Law, decode
 from tests.tts import hostile
 from tts import pool
+from tts.confine import NICENESS
 from tts.engine import MAX_SPOKEN_CHARS, EngineError, Overloaded, TooLong, Voice
 from tts.phone_audio import LEAD_S, LEVEL_DBFS, active_level
 from tts.pico import PicoEngine
@@ -371,3 +372,29 @@ async def test_secrets_stay_home(engine: PicoEngine, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("GATEWAY__STORE__DATABASE_URL", "postgresql://lab:lab@localhost/lab")
     await engine.synthesize(TEXT, VOICE)
     assert "GATEWAY" not in told_of(engine, "environ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has such priorities")
+async def test_workers_stand_back(engine: PicoEngine) -> None:
+    """The gateway has the processors first, woken or running; a terminal's Ctrl-C is its alone."""
+    await engine.synthesize(TEXT, VOICE)
+    (pid,) = pids(engine)
+    assert os.sched_getscheduler(pid) == os.SCHED_BATCH
+    assert os.getpriority(os.PRIO_PROCESS, pid) == os.getpriority(os.PRIO_PROCESS, 0) + NICENESS
+    assert os.getsid(pid) == os.getsid(0)
+    assert os.getpgid(pid) == pid
+
+
+@pytest.mark.parametrize(("processors", "workers"), [({0}, 1), ({0, 1}, 1), ({0, 1, 2, 3}, 3)])
+async def test_a_processor_is_left_to_calls(
+    processors: set[int], workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless told otherwise, workers are one fewer than the processors, but one at least."""
+    if sys.platform == "linux":
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: processors)
+    else:
+        monkeypatch.setattr(os, "cpu_count", lambda: len(processors))
+    engine = PicoEngine()
+    await asyncio.gather(*(engine.synthesize(f"Number {n}.", VOICE) for n in range(6)))
+    assert len(pids(engine)) == workers
+    await engine.close()
