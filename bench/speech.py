@@ -2,11 +2,12 @@
 
 Rendering goes through everything that a message goes through: normaliser, worker process with
 phone audio, cache on disk. While it runs, a probe in the same event loop sleeps for a millisecond
-at a time and notes how late it wakes; what it notes at rest, and beside processes that only burn
-time, is the machine's own share. Two more figures are ours whatever else
+at a time and notes how late it wakes; a like probe in a process that does nothing else notes at the
+same moment what is the machine's share of it ("idle"). Two more figures are ours whatever else
 runs: how late it woke less what its thread waited for a processor meanwhile ("own"; on Linux), and
-the longest time that one step of the loop kept a processor. The first text of a server, for which
-it loads what speaks, is measured apart.
+the longest processor time of one turn of the loop, between two looks at timers and sockets (in
+Python's own loop: uvloop's, in which all else is measured, lets nobody look in). All texts are said
+at once. The first text of a server, for which it loads what speaks, is measured apart.
 """
 
 from __future__ import annotations
@@ -20,17 +21,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from asyncio import events
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import uvloop
 
 from bench import machine
-from bench.lag import Late, calm_collector, probed
+from bench.lag import at_most, calm_collector, probed, turns_noted
 from protocols.audio import g711, wav
 from protocols.audio.g711 import Law
 from speech.messages import messages as corpus
@@ -39,7 +39,7 @@ from tts.engine import Pcm
 from tts.phone_audio import to_phone
 from tts.pico import PicoEngine
 from tts.piper import PiperEngine
-from tts.speech import Speech, Utterance
+from tts.speech import Audio, Speech, Utterance
 
 CLIP_S = 18.0
 CLIP_RATE = 22_050
@@ -60,7 +60,7 @@ class Rendering:
     lag_p999_ms: float
     lag_max_ms: float
     own_max_ms: float
-    step_max_ms: float
+    idle_max_ms: float
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,10 @@ def main() -> int:
     for name, cost in told["phone_audio_ms"].items():
         print(f"{cost:9.2f}  {name}")
     calm_collector()
-    told |= asyncio.run(_in_loop(options))
+    told |= uvloop.run(_in_loop(options))
+    told["turn_max_ms"] = [_longest_turn(options) for _ in range(options.runs)]
+    turns = ", ".join(f"{turn_ms:.2f}" for turn_ms in told["turn_max_ms"])
+    print(f"the longest turn of the loop while texts are spoken, processor ms: {turns}")
     if options.json is not None:
         options.json.write_text(json.dumps(told, indent=1) + "\n")
     return 0
@@ -104,12 +107,13 @@ async def _in_loop(options: argparse.Namespace) -> dict[str, Any]:
         told["rest"].append(asdict(rest))
         late = f"{rest.p999_ms:>10.2f}{rest.max_ms:>10.2f}{rest.own_max_ms:>12.2f}"
         print(f"{rest.beside:34}{late}", flush=True)
+    await _first()  # where nothing was installed, this makes the bytecode
     told["first"] = [await _first() for _ in range(1 if options.quick else options.runs)]
     for own_ms, took_ms in told["first"]:
         print(f"the first text: {took_ms:.0f} ms, own lag {own_ms:.2f} ms at most")
     print(
         f"\n{'engine':8}{'workers':>8}{'messages/s':>12}{'/s a core':>11}{'cpu ms':>8}"
-        f"{'audio s':>9}{'lag p99.9':>11}{'lag max':>9}{'own max':>9}{'step max ms':>13}"
+        f"{'audio s':>9}{'lag p99.9':>11}{'lag max':>9}{'own max':>9}{'idle max':>10}"
     )
     for engine, workers, messages in _plan(options):
         for _ in range(1 if options.quick else options.runs):
@@ -118,7 +122,7 @@ async def _in_loop(options: argparse.Namespace) -> dict[str, Any]:
             print(
                 f"{done.engine:8}{done.workers:>8}{done.per_s:>12.1f}{done.per_core_s:>11.1f}"
                 f"{done.cpu_ms:>8.1f}{done.audio_s:>9.1f}{done.lag_p999_ms:>11.2f}"
-                f"{done.lag_max_ms:>9.2f}{done.own_max_ms:>9.2f}{done.step_max_ms:>13.2f}",
+                f"{done.lag_max_ms:>9.2f}{done.own_max_ms:>9.2f}{done.idle_max_ms:>10.2f}",
                 flush=True,
             )
     told["blast"] = await _blast()
@@ -165,7 +169,15 @@ def _median_ms(work: Callable[[], object]) -> float:
     return statistics.median(costs[10:]) * 1e3
 
 
-async def _render(engine: str, workers: int, messages: int, voice: str | None) -> Rendering:
+async def _render(
+    engine: str,
+    workers: int,
+    messages: int,
+    voice: str | None,
+    *,
+    begin: Callable[[], None] = lambda: None,
+) -> Rendering:
+    """Say messages all at once. `begin` is called once workers run and the messages are made."""
     made: PicoEngine | PiperEngine = (
         PicoEngine(workers=workers, queue=messages)
         if engine == "pico"
@@ -178,11 +190,13 @@ async def _render(engine: str, workers: int, messages: int, voice: str | None) -
         await asyncio.gather(*map(speech.say, warm))
         said = [Utterance(text, engines=(engine,)) for text in _texts(messages)]
         pids = [os.getpid(), *made._pool.pids]
+        idle = await _begin_idle()
+        begin()
         cpu_s, begun = sum(map(machine.processor_s, pids)), time.perf_counter()
-        with _steps() as steps:
-            lags, audios = await probed(asyncio.gather(*map(speech.say, said)))
+        lags, audios = await probed(_all_at_once(speech, said))
         took_s = time.perf_counter() - begun
         cpu_s = sum(map(machine.processor_s, pids)) - cpu_s
+        told_idle, _ = await idle.communicate(b"")
         await speech.close()
     return Rendering(
         engine=engine,
@@ -192,11 +206,15 @@ async def _render(engine: str, workers: int, messages: int, voice: str | None) -
         per_core_s=messages / cpu_s,
         cpu_ms=1e3 * cpu_s / messages,
         audio_s=sum(audio.duration_s for audio in audios) / messages,
-        lag_p999_ms=_part(lags, 0.999),
-        lag_max_ms=_part(lags, 1.0),
+        lag_p999_ms=at_most(lags, 0.999),
+        lag_max_ms=at_most(lags),
         own_max_ms=max(late.own_ms for late in lags),
-        step_max_ms=1e3 * max(steps),
+        idle_max_ms=json.loads(told_idle)[0],
     )
+
+
+async def _all_at_once(speech: Speech, said: list[Utterance]) -> list[Audio]:
+    return await asyncio.gather(*map(speech.say, said))
 
 
 def _texts(count: int) -> list[str]:
@@ -205,27 +223,22 @@ def _texts(count: int) -> list[str]:
     return [f"{plain[n % len(plain)].text} Line {n}." for n in range(count)]
 
 
-@contextmanager
-def _steps() -> Iterator[list[float]]:
-    """Note the processor time of each step of the loop."""
-    costs: list[float] = [0.0]
-    plain = events.Handle._run
-
-    def noted(handle: events.Handle) -> None:
-        begun = time.thread_time()
-        plain(handle)
-        costs.append(time.thread_time() - begun)
-
-    events.Handle._run = noted  # type: ignore[method-assign, assignment]
-    try:
-        yield costs
-    finally:
-        events.Handle._run = plain  # type: ignore[method-assign]
+def _longest_turn(options: argparse.Namespace) -> float:
+    """The processor time of the longest turn of Python's own event loop, in ms."""
+    engine, workers, messages = _plan(options)[0]
+    with turns_noted() as turns:
+        asyncio.run(_render(engine, workers, messages, None, begin=turns.clear))
+    return max(turns)
 
 
-def _part(lags: list[Late], share: float) -> float:
-    ordered = sorted(late.ms for late in lags)
-    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
+async def _begin_idle() -> asyncio.subprocess.Process:
+    """A process that does nothing but sleep, and will tell how late it woke."""
+    command = (sys.executable, "-m", "bench.lag", "idle")
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+    assert process.stdout is not None  # noqa: S101
+    await process.stdout.readline()
+    return process
 
 
 async def _rest(seconds: float, burners: int) -> Lag:
@@ -236,13 +249,16 @@ async def _rest(seconds: float, burners: int) -> Lag:
         process.kill()
         process.wait()
     beside = f"beside {burners} that burn time, nice 10" if burners else "at rest"
-    return Lag(beside, _part(lags, 0.999), _part(lags, 1.0), max(late.own_ms for late in lags))
+    return Lag(beside, at_most(lags, 0.999), at_most(lags), max(late.own_ms for late in lags))
 
 
 async def _first() -> tuple[float, float]:
-    """The own lag, and the duration, of the first text of a server that runs, in ms."""
-    command = (sys.executable, "-m", "bench.lag")
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    """The own lag, and the duration, of the first text of a server that runs, in ms; it has its
+    bytecode, as one that is installed."""
+    kept = {name: value for name, value in os.environ.items() if "BYTECODE" not in name}
+    command = (sys.executable, "-m", "bench.lag", "first")
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, env=kept)
     told, _ = await process.communicate()
     own_ms, took_ms = json.loads(told)
     return own_ms, took_ms
