@@ -1,7 +1,7 @@
 """Messages spoken to be looked at: the script, the speech, and a link to hear it.
 
-Rendering is bounded: so many new texts a minute for each shop, so many at a time for all, so many
-that wait. Many previews of one text are one rendering.
+It is bounded: so many new texts a minute for each shop, and so many at a time for all, of which
+each shop has its share, from the reading of the text on. Many previews of one text are one.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.errors import Refusal
 from gateway.voice.lexicons import Lexicons
 from gateway.voice.links import BadLink, LinkExpired, Links, read_secret
 from gateway.voice.quota import Quota
 from gateway.voice.refusals import faulty, told
+from gateway.voice.sharing import SharedTurns
 from gateway.voice.speech import SpeechDesk, folder_of
 from gateway.voice.voices import VoiceReport, report
 
@@ -58,6 +59,32 @@ class SpokenPreview:
     why_no_voicemail: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a preview is of."""
+
+    shop: Shop
+    text: str
+    category: Category
+    language: str
+
+    def digest(self) -> bytes:
+        """The same for previews that are the same."""
+        shop = self.shop
+        said_by = (shop.id, shop.name, shop.main_phone, shop.speech)
+        said = (*said_by, self.text, self.category, self.language)
+        return sha256(repr(said).encode()).digest()
+
+
+class _Heard(NamedTuple):
+    """What became of it: the script, the voicemail or why there is none, the speech."""
+
+    script: str
+    voicemail: str | None
+    why_no_voicemail: str | None
+    audio: Audio
+
+
 class Previews:
     """Speaks what may be sent."""
 
@@ -68,6 +95,7 @@ class Previews:
         folder: Path | None,
         *,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`folder` holds the secret of the links; `clock` tells calendar time."""
         settings = desk.settings
@@ -76,10 +104,12 @@ class Previews:
         self._lexicons = Lexicons(database)
         self._folder = folder
         self._clock = clock
-        self._links: Links | None = None
+        self._monotonic = monotonic
+        self._secret: bytes | None = None
         self._quota = Quota(settings.previews_per_minute)
-        self._turns = asyncio.Semaphore(settings.previews_at_once)
-        self._flights: dict[bytes, asyncio.Task[Audio]] = {}
+        bounds = settings.previews_at_once, settings.previews_waiting_max
+        self._turns = SharedTurns(*bounds, settings.preview_timeout_s)
+        self._flights: dict[bytes, asyncio.Task[_Heard]] = {}
 
     @classmethod
     def of(cls, settings: Settings, database: Database, count: Count) -> Previews:
@@ -103,18 +133,11 @@ class Previews:
         `is_left`: whether the message would be left on a voicemail. Raises Refusal.
         """
         spoken_in = language or shop.speech.language or self._settings.language
-        lexicon = await self._lexicons.of(shop)
-        speech = (await self._desk.open()).speech
-        with told():
-            make = (shop, text, category, spoken_in, lexicon)
-            script = await speech.read(_script(*make))
-            voicemail, why = await speech.read(_voicemail(*make)) if is_left else (None, None)
-            _require_short(script.spoken)
-            audio = await self._hear(shop, script.spoken, spoken_in)
+        script, left, why, audio = await self._hear(_Asked(shop, text, category, spoken_in))
         links = await self._open_links()
         expires_s = int(self._clock() + self._settings.link_s)
         return SpokenPreview(
-            script=script.text,
+            script=script,
             spoken=audio.script,
             language=spoken_in,
             engine=audio.engine,
@@ -122,8 +145,8 @@ class Previews:
             duration_s=round(audio.duration_s, 2),
             token=links.make(audio.key, expires_s),
             expires_ms=expires_s * 1000,
-            voicemail=voicemail,
-            why_no_voicemail=why,
+            voicemail=left if is_left else None,
+            why_no_voicemail=why if is_left else None,
         )
 
     async def listen(self, token: str) -> bytes:
@@ -145,19 +168,13 @@ class Previews:
         speech = None if shop is None else shop.speech
         return report(parts.built, self._settings, speech, parts.speech.health())
 
-    async def _hear(self, shop: Shop, words: str, language: str) -> Audio:
+    async def _hear(self, asked: _Asked) -> _Heard:
         """The speech; one task makes it for all who ask for the same."""
-        speech = shop.speech
-        told_apart_by = (words, language, speech.engines, speech.allowed, speech.voice)
-        wanted = sha256(repr(told_apart_by).encode()).digest()
+        wanted = asked.digest()
         flight = self._flights.get(wanted)
         if flight is None:
-            settings = self._settings
-            if len(self._flights) >= settings.previews_at_once + settings.previews_waiting_max:
-                raise Refusal("unavailable", "Too many previews wait.", retry_after_s=2)
-            self._quota.take(shop.id, wanted, self._clock())
-            work = self._say(shop, wanted, words, language)
-            flight = asyncio.create_task(work, name="preview")
+            is_new = self._quota.take(asked.shop.id, wanted, self._monotonic())
+            flight = asyncio.create_task(self._fly(asked, wanted, is_new), name="preview")
             self._flights[wanted] = flight
             flight.add_done_callback(_look)
         try:
@@ -166,63 +183,76 @@ class Previews:
         except TimeoutError:
             raise Refusal("unavailable", "No engine has spoken in time.", retry_after_s=5) from None
 
-    async def _say(self, shop: Shop, wanted: bytes, words: str, language: str) -> Audio:
+    async def _fly(self, asked: _Asked, wanted: bytes, is_new: bool) -> _Heard:
+        """Make the speech in a turn of the shop's. `is_new`: it was counted for it."""
+        shop = asked.shop
+        is_read = False
         try:
-            async with self._turns:
-                return await self._desk.say(words, language, shop.speech, is_words=True)
+            async with self._turns.turn(shop.id):
+                with told():
+                    script, left, why = await self._read(asked)
+                    is_read = True
+                    words, language = script.spoken, asked.language
+                    audio = await self._desk.say(words, language, shop.speech, is_words=True)
+            return _Heard(script.text, left, why, audio)
         except BaseException:
-            self._quota.forget(shop.id, wanted)
+            if is_read:
+                self._quota.forget(shop.id, wanted)
+            elif is_new:
+                self._quota.give_back(shop.id, wanted)
             raise
         finally:
             del self._flights[wanted]
 
+    async def _read(self, asked: _Asked) -> tuple[Script, str | None, str | None]:
+        """The script, and what is left on a voicemail or why nothing."""
+        lexicon = await self._lexicons.of(asked.shop)
+        speech = (await self._desk.open()).speech
+        script = await speech.read(_script(asked, lexicon))
+        left, why = await speech.read(_voicemail(asked, lexicon))
+        _require_short(script.spoken)
+        return script, left, why
+
     async def _open_links(self) -> Links:
-        if self._links is None:
-            try:
-                secret = await asyncio.to_thread(read_secret, self._folder)
-            except OSError as error:
+        """Links signed with the secret that the folder has now: who deletes it ends them all."""
+        try:
+            if self._folder is not None or self._secret is None:
+                self._secret = await asyncio.to_thread(read_secret, self._folder)
+        except OSError as error:
+            if self._secret is None:
                 log.error("links to previews work until the next start only: %s", error)
-                secret = read_secret(None)
-            self._links = self._links or Links(secret)
-        return self._links
+                self._secret = read_secret(None)
+        return Links(self._secret)
 
 
 def _script(
-    shop: Shop,
-    text: str,
-    category: Category,
-    language: str,
-    lexicon: Mapping[str, str],
-    *,
-    is_voicemail: bool = False,
+    asked: _Asked, lexicon: Mapping[str, str], *, is_voicemail: bool = False
 ) -> Steps[Script]:
     from gateway.voice.script import call_script
 
     return call_script(
-        shop.name,
-        text,
-        callback=shop.main_phone,
-        category=category,
-        language=language,
+        asked.shop.name,
+        asked.text,
+        callback=asked.shop.main_phone,
+        category=asked.category,
+        language=asked.language,
         is_voicemail=is_voicemail,
         lexicon=lexicon,
     )
 
 
-def _voicemail(
-    shop: Shop, text: str, category: Category, language: str, lexicon: Mapping[str, str]
-) -> Steps[tuple[str | None, str | None]]:
+def _voicemail(asked: _Asked, lexicon: Mapping[str, str]) -> Steps[tuple[str | None, str | None]]:
     """The script to leave, or why there is none."""
     from gateway.voice.script import ScriptError
 
     try:
-        left = yield from _script(shop, text, category, language, lexicon, is_voicemail=True)
+        left = yield from _script(asked, lexicon, is_voicemail=True)
     except ScriptError as error:
         return None, str(error)
     return left.text, None
 
 
-def _look(flight: asyncio.Task[Audio]) -> None:
+def _look(flight: asyncio.Task[_Heard]) -> None:
     """Nobody may be left to look at how it ended."""
     if not flight.cancelled():
         flight.exception()

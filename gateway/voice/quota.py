@@ -23,14 +23,14 @@ class Quota:
         self._left: OrderedDict[int, tuple[float, float]] = OrderedDict()
         self._seen: OrderedDict[tuple[int, bytes], None] = OrderedDict()
 
-    def take(self, shop: int, text: bytes, now: float) -> None:
-        """Count a text of a shop, by a digest, unless it was counted already.
+    def take(self, shop: int, text: bytes, now: float) -> bool:
+        """Count a text of a shop, by a digest, and return True, unless it was counted already.
 
-        Raises Refusal `over-limit`.
+        `now` is monotonic. Raises Refusal `over-limit`.
         """
         if (shop, text) in self._seen:
             self._seen.move_to_end((shop, text))
-            return
+            return False
         left, at = self._left.get(shop, (self._most, now))
         left = min(left + (now - at) * self._most / 60.0, self._most)
         if left < 1.0:
@@ -41,10 +41,18 @@ class Quota:
             )
         _put(self._left, shop, (left - 1.0, now), SHOPS_KEPT)
         _put(self._seen, (shop, text), None, SEEN_KEPT)
+        return True
 
     def forget(self, shop: int, text: bytes) -> None:
         """The text was not rendered after all: another try counts anew."""
         self._seen.pop((shop, text), None)
+
+    def give_back(self, shop: int, text: bytes) -> None:
+        """No engine had the text that was counted: it is as if nobody had asked."""
+        self.forget(shop, text)
+        if (known := self._left.get(shop)) is not None:
+            left, at = known
+            self._left[shop] = (min(left + 1.0, self._most), at)
 
 
 def _put(kept: OrderedDict[_K, _V], key: _K, value: _V, most: int) -> None:

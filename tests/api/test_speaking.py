@@ -238,26 +238,22 @@ async def test_a_process_that_does_not_speak_says_so(api: Api) -> None:
         assert (status, told["type"]) == (422, "/problems/not-available")
 
 
-@pytest.mark.parametrize("step", ["_script_and_words", "_voicemail", "_wav"])
-async def test_a_step_that_takes_long_keeps_nobody_else_waiting(
-    voiced: Api, monkeypatch: pytest.MonkeyPatch, step: str
+async def test_a_file_that_takes_long_keeps_nobody_else_waiting(
+    voiced: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Others are answered before words are found, or a file is made, for one who asked earlier."""
+    """Others are answered before the file is made for one who asked earlier."""
     link = (await heard(voiced))["voice"]["listen"]
     begun, others_are_answered = threading.Event(), threading.Event()
     outcome = []
-    plain = getattr(previews, step)
+    plain = previews._wav
 
-    def slow(*given: object) -> object:
+    def slow(content: bytes) -> bytes:
         begun.set()
         outcome.append(others_are_answered.wait(20))
-        return plain(*given)
+        return plain(content)
 
-    monkeypatch.setattr(previews, step, slow)
-    if step == "_wav":
-        asking = asyncio.create_task(voiced.call("GET", link, key=None))
-    else:
-        asking = asyncio.create_task(voiced.call("POST", PREVIEW, CALL | {"text": "Another."}))
+    monkeypatch.setattr(previews, "_wav", slow)
+    asking = asyncio.create_task(voiced.call("GET", link, key=None))
     assert await asyncio.to_thread(begun.wait, 20)
     assert (await voiced.call("GET", "/v1/voices"))[0] == 200
     others_are_answered.set()

@@ -64,5 +64,7 @@ class Stage:
         )
         self.lexicon = Lexicon()
         self.now = 1_000_000.0
+        self.passed = 0.0
         database: Any = self.lexicon
-        self.previews = Previews(self.desk, database, folder, clock=lambda: self.now)
+        clocks: Any = {"clock": lambda: self.now, "monotonic": lambda: self.passed}
+        self.previews = Previews(self.desk, database, folder, **clocks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,6 @@ from tests.tts.hostile import LONG, MARKUP, SILENT, STRANGE
 from tests.tts.turning import loop_turns
 from tests.voice.desk import SHOP, Stage, shop
 from tts.engine import EngineError, TooLong
-from tts.speech import Audio
 
 TEXT = "Your gown is ready."
 
@@ -185,32 +185,100 @@ async def test_new_texts_are_bounded_for_each_shop(
     refusal = await refused(stage, "Three.")
     assert (refusal.type, refusal.retry_after_s) == ("over-limit", 30)
     await hear(stage, "One.")
-    stage.now += 30
+    stage.passed += 30
     await hear(stage, "Three.")
     await stage.previews.close()
+
+
+def other(number: int) -> Shop:
+    """Another shop than the sample."""
+    return replace(SHOP, id=number, code=f"sample-{number}")
+
+
+async def begin(stage: Stage, text: str, whose: Shop = SHOP) -> asyncio.Task[SpokenPreview]:
+    """A preview that has its place in the line, or its turn."""
+    task = asyncio.create_task(hear(stage, text, whose))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return task
 
 
 async def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond it the answer comes at once, and says when to try again."""
     stage = Stage(monkeypatch, None, previews_at_once=1, previews_waiting_max=1)
-    begun = asyncio.Semaphore(0)
-    say = stage.previews._say
-
-    async def tell(*asked: Any) -> Audio:
-        begun.release()
-        return await say(*asked)
-
-    monkeypatch.setattr(stage.previews, "_say", tell)
     stage.here.gate.clear()
-    tasks = [asyncio.create_task(hear(stage, text)) for text in ("One.", "Two.")]
-    await begun.acquire()
-    await begun.acquire()
+    tasks = [await begin(stage, text) for text in ("One.", "Two.")]
     await stage.here.begun.wait()
     refusal = await refused(stage, "Three.")
     assert (refusal.type, refusal.retry_after_s) == ("unavailable", 2)
     assert len(stage.here.said) == 1
     stage.here.gate.set()
     await asyncio.gather(*tasks)
+    await stage.previews.close()
+
+
+async def test_a_shop_that_wants_much_does_not_keep_others_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With an engine that hangs it holds half of the turns, and the places that nobody else wants;
+    another shop is heard at once.
+    """
+    bounds: dict[str, Any] = {"previews_at_once": 2, "previews_waiting_max": 4}
+    stage = Stage(monkeypatch, None, previews_per_minute=100, **bounds)
+    stage.away.gate.clear()
+    greedy = shop(engines=("away",), allowed=("away",))
+    tasks = [await begin(stage, f"Text {number}.", greedy) for number in range(20)]
+    for number in range(3):
+        assert (await hear(stage, f"Text {number}.", other(2))).engine == "here"
+    await stage.away.begun.wait()
+    assert len(stage.away.said) == 1
+    stage.away.gate.set()
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert sum(isinstance(each, Refusal) for each in ends) == 15
+    await stage.previews.close()
+
+
+async def test_a_text_is_not_even_read_out_of_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading is work of the event loop, which one shop could fill with texts."""
+    stage = Stage(monkeypatch, None, previews_at_once=1)
+    stage.lexicon.entries = {"Nguyen": "win"}
+    stage.here.gate.clear()
+    task = await begin(stage, "One.")
+    await stage.here.begun.wait()
+    waiting = [await begin(stage, f"Two {n}.", shop(lexicon=1)) for n in range(20)]
+    assert stage.lexicon.reads == 0
+    stage.here.gate.set()
+    await asyncio.gather(task, *waiting)
+    assert stage.lexicon.reads == 1
+    await stage.previews.close()
+
+
+async def test_what_no_engine_was_given_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text that cannot be read, or that found no place, costs the shop nothing."""
+    stage = Stage(
+        monkeypatch, None, previews_per_minute=3, previews_at_once=1, previews_waiting_max=1
+    )
+    for _ in range(9):
+        assert (await refused(stage, "!!!")).type == "invalid-request"
+    stage.here.gate.clear()
+    tasks = [await begin(stage, text) for text in ("One.", "Two.")]
+    for number in range(9):
+        assert (await refused(stage, f"Text {number}.")).type == "unavailable"
+    stage.here.gate.set()
+    await asyncio.gather(*tasks)
+    await hear(stage, "Three.")
+    assert (await refused(stage, "Four.")).type == "over-limit"
+    await stage.previews.close()
+
+
+async def test_a_clock_that_is_set_back_locks_no_shop_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a shop may hear in a minute does not hang on the time of day."""
+    stage = Stage(monkeypatch, None, previews_per_minute=2)
+    await hear(stage, "One.")
+    stage.now -= 3_600
+    await hear(stage, "Two.")
+    stage.passed += 30
+    await hear(stage, "Three.")
     await stage.previews.close()
 
 
@@ -249,6 +317,19 @@ async def test_a_link_outlives_the_process(
 ) -> None:
     """The next one plays it from the same folder."""
     found = await hear(stage)
+    await stage.previews.close()
+    after = Stage(monkeypatch, tmp_path / "speech")
+    assert wav.read(await after.previews.listen(found.token)).rate == 8_000
+    await after.previews.close()
+
+
+async def test_links_outlive_a_folder_that_was_deleted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stage: Stage
+) -> None:
+    """Those made afterwards: the next process knows the secret that they were signed with."""
+    await hear(stage)
+    shutil.rmtree(tmp_path / "speech")
+    found = await hear(stage, "Made afterwards.")
     await stage.previews.close()
     after = Stage(monkeypatch, tmp_path / "speech")
     assert wav.read(await after.previews.listen(found.token)).rate == 8_000
