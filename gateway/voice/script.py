@@ -144,16 +144,21 @@ def call_script(
         yield from normalizing(name, language)
     except UnspeakableText as error:
         raise ScriptError("the shop has no registered name that could be said") from error
+    # The lexicon is for their words, not for ours: "Le habla" has the look of a name in it.
+    said_name = yield from normalizing(name, language, lexicon)
+    own = lines.identification.format(name=said_name.rstrip(" ,.?!"))
     words = {}
-    for part, text in parts.items():
-        is_theirs = part in (Part.IDENTIFICATION, Part.MESSAGE)  # the lexicon is not for our words
-        said = yield from normalizing(text, language, lexicon if is_theirs else _NO_ENTRIES)
+    for part, text in ({**parts, Part.IDENTIFICATION: own}).items():
+        entries = lexicon if part is Part.MESSAGE else _NO_ENTRIES
+        said = yield from normalizing(text, language, entries)
         words[part] = _closed(said)
     return Script(MappingProxyType(parts), MappingProxyType(words))
 
 
 def _way_out(lines: Lines, is_voicemail: bool, phone: str, key: str) -> str:
     if is_voicemail:
+        if not phone:
+            raise ScriptError("a marketing voicemail has to name a toll-free number to opt out")
         what = "toll-free opt-out number of a marketing voicemail"
         number = _readable(phone, what)
         if phone.startswith("+1") and phone[2:5] not in _TOLL_FREE:

@@ -76,7 +76,7 @@ def test_a_marketing_voicemail_speaks_a_number_to_opt_out() -> None:
 
 def test_a_marketing_voicemail_without_such_a_number_is_refused() -> None:
     """It may not be left, so there is no script for it."""
-    with pytest.raises(ScriptError, match="toll-free"):
+    with pytest.raises(ScriptError, match="has to name a toll-free number"):
         marketing(is_voicemail=True)
 
 
@@ -139,6 +139,20 @@ def test_the_lexicon_is_for_the_words_of_the_shop() -> None:
     assert "This is shi vawns." in said
     assert "Ask for shi vawn." in said
     assert "To stop these calls" in said
+
+
+def test_the_lexicon_leaves_the_words_before_the_name_alone() -> None:
+    """Though one of them may look like a name of the shop's."""
+    said = made(
+        "Le",
+        "Le espera.",
+        callback=PHONE,
+        category=Category.TRANSACTIONAL,
+        language="es",
+        lexicon={"Le": "lei"},
+    )
+    assert said.spoken.startswith("Le habla lei. lei espera.")
+    assert said.text.startswith("Le habla Le.\n")
 
 
 def test_braces_in_a_name_are_only_text() -> None:
