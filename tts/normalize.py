@@ -22,6 +22,7 @@ from tts.text import (
     addresses,
     calendar,
     digits,
+    figures,
     money,
     quantities,
     wording,
@@ -111,7 +112,7 @@ def rules(code: str) -> tuple[Rule, ...]:
         wording.word_rules,
     )
     special = [rule(*entry) for entry in g.special]
-    made = [*addresses.rules(g), *special]
+    made = [*addresses.rules(g), *figures.rules(), *special]
     for maker in makers:
         made += maker(g)
     return tuple(made)

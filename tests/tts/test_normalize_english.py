@@ -19,6 +19,11 @@ PHONES = {
     "1-800-555-0199": "one, eight hundred. five five five. zero one nine nine.",
     "555-0123 ext. 24": "five five five. zero one two three, extension two four",
     "+44 20 7946 0018": "plus four four. two zero. seven nine four six. zero zero one eight",
+    "(800) 555-GOWN": "eight hundred. five five five. gown",
+    "1-800-555-0199 24/7": (
+        "one, eight hundred. five five five. zero one nine nine. twenty four seven"
+    ),
+    "212-555-0123 5 people": "two one two. five five five. zero one two three. five people",
 }
 NAMES = {
     "code PROM25": "code prom, two five",
@@ -36,6 +41,12 @@ NAMES = {
     "Austin TX 78701": "Austin Texas seven eight seven. zero one",
     "Inv #00482": "invoice number zero zero four. eight two",
     "the door is 6094": "the door is six zero nine four",
+    "Your code is #A1234": "Your code is number A, one two three four",
+    "Your code is 482 913": "Your code is four eight two, nine one three",
+    "OTP: 123-456": "O T P, one two three, four five six",
+    "Card ending 4242 was charged": "Card ending four two four two was charged",
+    "Style 4021 has arrived": "Style four zero two one has arrived",
+    "H2X 1Y4": "H two X, one Y four",
 }
 MONEY = {
     "$120/ea or 3/$300": "one hundred twenty dollars each or three for three hundred dollars",
@@ -66,6 +77,16 @@ MONEY = {
     "500 pts": "five hundred points",
     "Bal. $89": "balance eighty nine dollars",
     "in 48 hrs. Add'l fee": "in forty eight hours. Additional fee",
+    "$.50": "fifty cents",
+    "$$$ savings": "savings",
+    "$$50": "fifty dollars",
+    "$ave 20%": "save twenty percent",
+    "$500 MXN": "five hundred pesos",
+    "$5 CAD": "five Canadian dollars",
+    "20€ - 30€": "twenty to thirty euros",
+    "$20-$30": "twenty to thirty dollars",
+    "Reg. $1,599": "regular one thousand five hundred ninety nine dollars",
+    "Cash App $SampleBridal": "Cash App dollar sign SampleBridal",
 }
 TIMES = {
     "9-noon": "nine to noon",
@@ -88,6 +109,23 @@ TIMES = {
     "Room 3a, size 8p": "Room three a, size eight p",
     "between 10-6": "between ten and six",
     "btwn 10:00-18:00": "between ten o'clock and eighteen hundred",
+    "9 a. m. - 5 p. m.": "nine A M to five P M.",
+    "Noon-5pm": "Noon to five P M",
+    "9:00 AM - Noon": "nine A M to Noon",
+    "10am-close": "ten A M to close",
+    "5:00PM EST": "five P M eastern time",
+    "2 p.m. CT": "two P M central time",
+    "6:30ish": "six thirty ish",
+    "48h notice": "forty eight hours notice",
+    "1h 30m": "one hour thirty minutes",
+    "M/W/F 10-6": "Monday, Wednesday, Friday ten to six",
+    "T/Th 12-8": "Tuesday, Thursday twelve to eight",
+    "on 5/9 11-2": "on May ninth, eleven to two",
+    "mon 9-5": "Monday nine to five",
+    "appt fri 3pm": "appointment Friday three P M",
+    "See you on sat": "See you on Saturday",
+    "sat 12/5 at 3": "Saturday December fifth at three",
+    "She sat on a bench 3 hours": "She sat on a bench three hours",
 }
 DATES = {
     "Sale 10/1-10/15": "Sale October first to October fifteenth",
@@ -119,6 +157,13 @@ DATES = {
     "between 4/5-4/9": "between April fifth and April ninth",
     "3/1/27-3/15/27": ("March first, twenty twenty seven to March fifteenth, twenty twenty seven"),
     "Est. 1998": "Established nineteen ninety eight",
+    "Dec 5 & 6": "December fifth and sixth",
+    "Dec. 5, 6 & 7, 2026": "December fifth, sixth and seventh, twenty twenty six",
+    "Dec 5 & 6 guests": "December fifth and six guests",
+    "12/5-7": "December fifth to seventh",
+    "6/8-12": "June eighth to twelfth",
+    "Sept.-Oct.": "September to October.",
+    "Exp. 04/28": "expires April twenty eighth",
 }
 QUANTITIES = {
     "20%": "twenty percent",
@@ -149,6 +194,15 @@ QUANTITIES = {
     "in 2027": "in twenty twenty seven",
     "３ gowns": "three gowns",
     "1️⃣": "one",
+    "Size 12/14": "Size twelve, fourteen",
+    "sizes 8/10, 12/14 & 14/16": "sizes eight, ten, twelve, fourteen and fourteen, sixteen",
+    "Sizes 00-30": "Sizes zero zero to thirty",
+    "0-28W": "zero to twenty eight W",
+    "2T-4T": "two T to four T",
+    ".5 yards": "zero point five yards",
+    "Take in .75 in.": "Take in zero point seven five inches.",
+    "5'7 tall": "five feet seven inches tall",
+    "100s of veils": "hundreds of veils",
 }
 PLACES = {
     "Call Dr. Smith or visit St. Louis.": "Call Doctor Smith or visit Saint Louis.",
@@ -160,6 +214,12 @@ PLACES = {
     "915 River Dr, Apt 6": "nine fifteen River Drive, Apartment six",
     "Dr. Sample": "Doctor Sample",
     "St. Louis": "Saint Louis",
+    "Apt 4B, 2nd fl, Sampletown": "Apartment four B, second floor, Sampletown",
+    "14th Fl., 350 5th Ave": "fourteenth floor, three fifty fifth Avenue",
+    "45-10 Sample Blvd": "forty five ten Sample Boulevard",
+    "100-110 Main St": "one hundred to one ten Main Street",
+    "Mon-Fri 9-5 Main St. store": "Monday to Friday nine to five Main Street store",
+    "Rte 9, Bldg. C": "Route nine, Building C",
 }
 WORDS = {
     "7pm => 8pm": "seven P M, eight P M",
@@ -185,6 +245,23 @@ WORDS = {
     "ready 👗🎉": "ready",
     "I <3 it :)": "I it",
     "Zoë's café": "Zoe's cafe",
+    "b/c of snow": "because of snow",
+    "veil w/o lace": "veil without lace",
+    "he and/or she": "he and or she",
+    "c u @ 7, luv u": "see you at seven, luv you",
+    "4 u & ur maids": "for you and your maids",
+    "NYE and XMAS": "New Year's Eve and Christmas",
+    "re: your gown": "about your gown",
+    "rec'd, thx": "received, thanks",
+    "the MOB dress": "the mother of the bride dress",
+    "BOGO, btw": "buy one get one, by the way",
+    "min. spend, 4 max. Avail. now": "minimum spend, four maximum. available now",
+    "p/u the wk of 3/14": "pick up the week of March fourteenth",
+    "Insta @sample_bridal": "Insta at sample underscore bridal",
+    "@sample-bridal": "at sample dash bridal",
+    "example.com/appt": "example dot com slash A P P T",
+    "See you.Store opens at 9": "See you. Store opens at nine",
+    "bit.ly/veil": "bit dot ly slash veil",
 }
 
 

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import re
+from math import gcd
 
 from tts.text.grammar import NUMERALS, Grammar, Match, Rule, rule
 
-_HALF = r"(?:[ap]\.m(?:\.|\b)|[ap]m\b)"
+_HALF = r"(?:[ap]\. ?m(?:\.|\b)|[ap]m\b)"
 _TIME = (
     r"(?P<h{0}>[01]?[0-9]|2[0-4])(?:[:h](?P<m{0}>[0-5][0-9]))?"
-    r"(?: ?(?P<ap{0}>" + _HALF + r"| ?h(?:rs?)?(?!\w)))?"
+    r"(?: ?(?P<ap{0}>" + _HALF + r"| ?h(?:rs?|s)?(?!\w)))?"
 )
 _DATE_CONTEXT = 24
 _DATE_ENDS = "(?<=/[0-9])|(?<=/[0-9]{2})|(?<=/[0-9]{4})"
 _DAY_ENDS = "(?<=[0-9/][0-9])(?! ?- ?(?:1/2|[13]/4|[1357]/8))"
+_SIZE = re.compile(
+    r"\b(?:sizes?|sz|tallas?|tailles?)[ :]{0,2}(?:[0-9/]{3,5}(?:, ?| ?& ?| and | or )){0,2}$",
+    re.IGNORECASE,
+)
+_HOURS_NEXT = re.compile(r" [0-2]?[0-9](?![0-9])")
+_EACH_DAY = re.compile(r"([0-9]{1,2})(?:st|nd|rd|th)?", re.IGNORECASE)
+_LIST_ENDS = (
+    r"(?=\s*(?:$|[.,;:!?()](?![0-9]))| (?:at|from|for|only|in|to|we|with|by|is|are)\b"
+    r"| [0-9]{1,2}(?::[0-9]{2})? ?[ap-])"
+)
+"""Behind "Dec 5 & 6": no word that 6 might count."""
 _FRACTION_AFTER = re.compile(
     r" ?(?:\"|inch|inches|in\b|yard|yd|off\b|of\b|hour|hr|day|price|size|cup|mile|pound|lb|foot"
     r"|ft\b|sleeve|length|carat|ct\b|cut\b|cup|manga|manche"
-    r"|pulgada|yarda|hora|de\b|pouce|heure|prix)",
+    r"|pulgada|yarda|hora|de\b|pouce|heure|prix|d')",
     re.IGNORECASE,
 )
 
@@ -29,6 +41,8 @@ def clock_rules(g: Grammar) -> list[Rule]:
         return text.strip()[0].lower() if text else ""
 
     def said(hour: str, minute: str | None, ap: str, follow: str = "") -> str:
+        if follow.startswith(" hora") and minute == "00":
+            minute = None
         if minute == "00" and follow.lstrip().lower().startswith(("noon", "midnight")):
             minute, ap = None, "noon"
         return g.clock(int(hour), -1 if minute is None else int(minute), ap)
@@ -48,8 +62,8 @@ def clock_rules(g: Grammar) -> list[Rule]:
         halves = {half(match["ap1"]), half(match["ap2"])}
         if not (match["m1"] or match["m2"] or halves - unsaid):
             return match[0]
-        first = said(match["h1"], match["m1"], half(match["ap1"]))
-        second = said(match["h2"], match["m2"], half(match["ap2"]))
+        first = said(match["h1"], match["m1"], half(match["ap1"]).strip("h"))
+        second = said(match["h2"], match["m2"], half(match["ap2"]).strip("h"))
         return f"{first} {g.speech['to']} {second}{ends(match)}"
 
     unsaid = {"", "h"} if g.is_month_first else {""}
@@ -91,10 +105,21 @@ def date_rules(g: Grammar) -> list[Rule]:
         month, day = (first, second) if g.is_month_first else (second, first)
         if month > 12:
             month, day = day, month
-        if not (1 <= month <= 12 and 1 <= day <= 31) or _is_fraction(g, match):
+        if _is_fraction(g, match):
+            return match[0]
+        if _SIZE.search(_before(match)):
+            return match[0].replace("/", ", ")
+        if not (1 <= month <= 12 and 1 <= day <= 31):
             return match[0]
         said = g.date(names[month - 1], day, year(match["y"]))
-        return said + ("," if match["y"] and hours.match(match.string, match.end()) else "")
+        return said + ("," if hours.match(match.string, match.end()) else "")
+
+    def days(match: Match) -> str:
+        """`12/5-7`, of which only the first day has its month."""
+        month, first, last = map(int, match.groups())
+        if not 1 <= month <= 12 or last <= first or _is_part(month, first):
+            return match[0]
+        return f"{g.date(names[month - 1], first, '')} {g.speech['to']} {g.ordinal(last)}"
 
     def named(match: Match) -> str:
         word = match["month"]
@@ -103,11 +128,17 @@ def date_rules(g: Grammar) -> list[Rule]:
         said = g.date(g.months[word.lower()], int(match["d"]), "")
         if match["to"]:
             said += f" {g.speech['to']} {g.ordinal(int(match['to']))}"
+        if match["more"]:
+            said += _EACH_DAY.sub(lambda m: g.ordinal(int(m[1])), match["more"])
         said += f", {year(match['y'])}" if match["y"] else ""
         return said + ("," if hours.match(match.string, match.end()) else "")
 
     def day_first(match: Match) -> str:
         month = g.months[match["month"].lower()]
+        if not g.is_month_first:
+            first = f"{_day(g, match['from'])} {g.speech['to']} " if match["from"] else ""
+            said = first + g.date(month, int(match["d"]), "")
+            return said + ("," if _HOURS_NEXT.match(match.string, match.end()) else "")
         if match["of"]:
             return f"{g.ordinal(int(match['d']))} of {month} {year(match['y'])}"
         return g.date(month, int(match["d"]), year(match["y"]))
@@ -120,8 +151,8 @@ def date_rules(g: Grammar) -> list[Rule]:
         ),
         rule(
             "-",
-            rf"\b({months})\b\.? ?- ?(?=(?:{months})\b)",
-            lambda m: f"{g.months[m[1].lower()]} {g.speech['to']} ",
+            rf"\b({months})\b\.? ?- ?({months})\b(?:\.(?=,? ?(?-i:[a-z0-9(])))?",
+            lambda m: f"{g.months[m[1].lower()]} {g.speech['to']} {g.months[m[2].lower()]}",
             re.IGNORECASE,
         ),
         rule("-", rf"(?<=[0-9dht]) ?- ?(?=(?:{months})\b)", f" {g.speech['to']} ", re.IGNORECASE),
@@ -143,6 +174,12 @@ def date_rules(g: Grammar) -> list[Rule]:
     ]
     if g.is_month_first:
         day = r"(?:[12][0-9]|3[01]|0?[1-9])"
+        rules.insert(
+            0,
+            rule(
+                "/", rf"(?<![\w/.])([01]?[0-9])/({day})-({day})(?![\w:/-]|\.[0-9]| ?[ap]\.?m)", days
+            ),
+        )
         end = r"(?:st|nd|rd|th)"
         spoken_year = r"(?:,? (?P<y>(?:19|20)[0-9]{2})(?!\w))?"
         rules += [
@@ -156,6 +193,7 @@ def date_rules(g: Grammar) -> list[Rule]:
                 NUMERALS,
                 rf"\b(?P<month>{months})\b\.?,? ?(?P<d>{day})(?P<end>{end}\b)?"
                 rf"(?: ?- ?(?P<to>{day})(?:{end}\b)?(?!\w))?"
+                rf"(?P<more>(?:, ?{day}(?:{end})?){{0,3}},? (?:&|and) {day}(?:{end})?{_LIST_ENDS})?"
                 rf"{spoken_year}(?![\w:]|[-.,/][0-9])",
                 named,
                 re.IGNORECASE,
@@ -167,7 +205,31 @@ def date_rules(g: Grammar) -> list[Rule]:
                 day_first,
             ),
         ]
+    else:
+        rules.append(
+            rule(
+                NUMERALS,
+                r"(?<![\w$.,/:-])(?:(?P<from>[0-3]?[0-9])(?:er)? ?- ?)?"
+                r"(?P<d>[12][0-9]|3[01]|0?[1-9])(?:er|ro|[º°])? (?:de )?"
+                rf"(?P<month>{months})\b(?:\.(?!$| (?-i:[A-ZÀ-Ý])))?",
+                day_first,
+                re.IGNORECASE,
+            )
+        )
     return rules
+
+
+def _day(g: Grammar, written: str) -> str:
+    return g.ordinal(1) if int(written) == 1 else g.cardinal(int(written))
+
+
+def _is_part(top: int, bottom: int) -> bool:
+    """Whether people measure with it: `3/4`, but not `6/8`."""
+    return top < bottom and bottom in (2, 3, 4, 8) and gcd(top, bottom) == 1
+
+
+def _before(match: Match) -> str:
+    return match.string[max(0, match.start() - _DATE_CONTEXT) : match.start()]
 
 
 def _is_fraction(g: Grammar, match: Match) -> bool:
@@ -175,8 +237,11 @@ def _is_fraction(g: Grammar, match: Match) -> bool:
     top, bottom = int(match["a"]), int(match["b"])
     if match["y"] or bottom not in g.fractions or top >= bottom or match["a"][0] == "0":
         return False
-    before = match.string[max(0, match.start() - _DATE_CONTEXT) : match.start()]
-    if re.search(r"(?:[0-9]|siz(?:e|es)|talla|taille)[ -]?$", before, re.IGNORECASE):
+    if re.search(
+        r"(?:[0-9]|siz(?:e|es)|talla|taille|sleeves?|mangas?|manches?)[ -]?$",
+        _before(match),
+        re.IGNORECASE,
+    ):
         return True
     return (top, bottom) == (1, 2) or _FRACTION_AFTER.match(match.string, match.end()) is not None
 
@@ -193,8 +258,7 @@ def weekday_rules(g: Grammar) -> list[Rule]:
     def single(match: Match) -> str:
         word = match["a"]
         if word.islower() and (g.is_month_first or word in g.weekday_words) and not match["dot"]:
-            is_day = not g.is_month_first and _is_day_beside(match)
-            return g.weekdays[word] if is_day else match[0]
+            return g.weekdays[word] if _is_day_beside(g, match) else match[0]
         if word.lower() in g.weekday_words and not (match["dot"] or _is_day(match)):
             return match[0]
         return g.weekdays[word.lower()]
@@ -216,15 +280,23 @@ def weekday_rules(g: Grammar) -> list[Rule]:
 
 
 _NOUNS = frozenset({"mar", "mer", "jeu"})
-_ARTICLE = re.compile(r"\b(?:les?|du|au|el|los|al|del)\s$", re.IGNORECASE)
+_DAY_FOLLOWED = re.compile(r" (?:[0-9]|cerra|ferm[eé])")
+_HOURS_FOLLOW = re.compile(r",? [0-9]{1,2}(?:/|:| ?[ap]\.?m)")
+_ARTICLE = re.compile(
+    r"\b(?:les?|du|au|el|los|al|del|et|y|on|this|next|every|by|until|til)\s$", re.IGNORECASE
+)
 
 
-def _is_day_beside(match: Match) -> bool:
-    """Whether `sam 10h`, `le dim` mean a day: a number follows, or an article stands before."""
-    before = match.string[max(0, match.start() - 4) : match.start()]
-    follows = match.string[match.end() : match.end() + 2]
+def _is_day_beside(g: Grammar, match: Match) -> bool:
+    """Whether `sam 10h`, `dim fermé`, `on sat` mean a day: by what stands beside it."""
+    before = match.string[max(0, match.start() - 6) : match.start()]
+    follows = match.string[match.end() : match.end() + 7]
+    if g.is_month_first and match["a"] in g.weekday_words:
+        return (
+            before.endswith(("on ", "next ", "every ")) or _HOURS_FOLLOW.match(follows) is not None
+        )
     is_after_article = match["a"] not in _NOUNS and _ARTICLE.search(before) is not None
-    return (follows[:1] == " " and follows[1:].isdigit()) or is_after_article
+    return _DAY_FOLLOWED.match(follows) is not None or is_after_article
 
 
 _SENTENCE_START = re.compile(r"(?:^|[.!?]) ?$")

@@ -13,10 +13,11 @@ PAUSE = ". "
 """
 
 _VOWELS = frozenset("aeiou")
+_NUMBER_NEXT = re.compile(r" (?:[0-9]|twenty four seven)")
 _RUNS = re.compile(r"[0-9]+|[A-Za-z]+")
 _PHONE = (
     r"(?<![\w.$])(?:\+?(?P<one>1)[-. ]{0,2})?(?:\((?P<a>[0-9]{3})\) ?-?|(?P<b>[0-9]{3})[-. /] ?)"
-    r"(?P<c>[0-9]{3})[-. ](?P<d>[0-9]{4})(?![\w-])"
+    r"(?P<c>[0-9]{3})[-. ](?P<d>[0-9]{4}|(?-i:[A-Z]{4}))(?![\w-])"
 )
 _EXTENSION = (
     r"(?:,? ?(?:extension|extensi[oó]n|ext|poste|x)(?![^\W\d])\.? ?#?(?P<x>[0-9]{1,6})(?!\w))?"
@@ -29,6 +30,15 @@ _WRITTEN = (
     r"[A-Z]{0,5}-?[0-9][0-9A-Z]{0,29}"
     r"(?:-(?=[A-Z]{0,10}[0-9])[0-9A-Z]{1,20}){0,4}(?:-[A-Z]{1,3}(?!\w))?"
 )
+_HALVES = r"[0-9]{3} [0-9]{3}(?![\w,.]? ?[0-9])"
+"""A code of six digits as the texts of codes write it: `482 913`."""
+_POSTAL = r"(?<![\w-])([A-Z][0-9][A-Z]) ?([0-9][A-Z][0-9])(?![\w-])"
+"""A Canadian postal code: `H2X 1Y4`."""
+_SPACED = (
+    r"(?<![\w.,$])(?:[6-9][0-9]{2}(?: [0-9]{3}){2}|[6-9][0-9] [0-9]{3}(?: [0-9]{2}){2}"
+    r"|[6-9][0-9]{2}(?: [0-9]{2}){3}|[1-9][0-9] [0-9]{4}[- ][0-9]{4})(?!\w| ?[$€£]|[.,-][0-9])"
+)
+"""Spanish and Mexican numbers: `612 345 678`, `91 123 45 67`, `55 1234 5678`."""
 
 
 def spell(g: Grammar, digits: str) -> str:
@@ -63,16 +73,23 @@ def phone_rules(g: Grammar) -> list[Rule]:
     """Phone numbers. A pause stands between groups and on both sides; +1 is not said."""
 
     def groups(*parts: str | None) -> str:
-        return PAUSE.join(spell(g, p) for p in parts if p)
+        return PAUSE.join(spell(g, p) if p.isdigit() else p.lower() for p in parts if p)
 
     def north_american(match: Match) -> str:
         area = match["a"] or match["b"]
         is_toll_free = area[0] == "8" and area[1] == area[2]
         first = f"{spell(g, '1')}, " if match["one"] and is_toll_free else ""
-        return f" {first}{groups(area, match['c'], match['d'])}" + extension(match)
+        return f" {first}{groups(area, match['c'], match['d'])}" + extension(match) + apart(match)
 
     def extension(match: Match) -> str:
         return f", {g.speech['extension']} {spell(g, match['x'])}" if match["x"] else ""
+
+    def apart(match: Match) -> str:
+        """A number that follows must not sound like a part of it."""
+        return PAUSE if _NUMBER_NEXT.match(match.string, match.end()) else ""
+
+    def runs(match: Match) -> str:
+        return f" {groups(*re.findall('[0-9]+', match[0]))}{apart(match)}"
 
     def abroad(match: Match) -> str:
         return f" {g.speech['plus']} {groups(*re.findall('[0-9]+', match[0]))}"
@@ -83,22 +100,28 @@ def phone_rules(g: Grammar) -> list[Rule]:
             return " " + spell(g, digits[1:])
         return f" {g.speech['plus']} {spell(g, digits)}"
 
+    spaced = [rule(NUMERALS, _SPACED, runs)] if g.has_decimal_comma else []
     return [
         rule(NUMERALS, _PHONE + _EXTENSION, north_american, re.IGNORECASE),
         rule("+", _ABROAD, abroad),
         rule("+", _E164, e164),
         rule(NUMERALS, _LOCAL + _EXTENSION, lambda m: f" {groups(m['c'], m['d'])}{extension(m)}"),
-        rule(NUMERALS, _PAIRS, lambda m: " " + groups(*re.findall("[0-9]+", m[0]))),
+        rule(NUMERALS, _PAIRS, runs),
+        *spaced,
+        rule(NUMERALS, _POSTAL, lambda m: ", ".join(" ".join(part) for part in m.groups())),
     ]
 
 
 def id_rules(g: Grammar) -> list[Rule]:
     """Numbers after words such as "order" or "code", and those that look like nothing else."""
     number = g.speech["number"]
+    alone = r"(?<![0-9] )" if g.has_decimal_comma else ""  # "1 000"
 
     def named(match: Match) -> str:
-        sign = f" {number} " if "#" in match["link"] else match["link"].replace("#", " ")
-        return f"{match['word']}{sign}{spell_id(g, match['id'])}"
+        link = match["link"]
+        if "#" in link:
+            link = link.replace("#", f" {number} ").replace(".", " ")
+        return f"{match['word']}{link}{spell_id(g, match['id'])}"
 
     def numbered(match: Match) -> str:
         return f" {number} {spell_id(g, match[1])}"
@@ -107,7 +130,8 @@ def id_rules(g: Grammar) -> list[Rule]:
         rule(
             NUMERALS,
             rf"\b(?P<word>(?i:{g.id_words}))(?P<link>(?:[ :]| ?#|\.){{1,2}} ?"
-            rf"(?:(?i:{g.speech['is']})[ :] ?)?#? ?)(?P<id>{_WRITTEN})(?![\w/]|[:.,][0-9])",
+            rf"(?:(?i:{g.speech['is']})[ :] ?)?#? ?)(?P<id>{_HALVES}|{_WRITTEN})"
+            r"(?![\w/]|[:.,][0-9])",
             named,
         ),
         rule("#", rf"# ?({_WRITTEN})(?!\w)", numbered),
@@ -122,7 +146,9 @@ def id_rules(g: Grammar) -> list[Rule]:
             r"(?<![\w.,$€£/-])([0-9]{1,12}(?:-[0-9]{1,12}){2,6}|[0-9]{5}-[0-9]{4})(?![\w/-])",
             _spelled(g),
         ),
-        rule(NUMERALS, r"(?<![\w.,$€£])([0-9]{5,}|0[0-9]+)(?![\w/]|[.,][0-9])", _spelled(g)),
+        rule(
+            NUMERALS, rf"(?<![\w.,$€£])([0-9]{{5,}}|{alone}0[0-9]+)(?![\w/]|[.,][0-9])", _spelled(g)
+        ),
     ]
 
 

@@ -92,6 +92,8 @@ ENGLISH = Grammar(
         "eur": (("euro", "euros"), ("cent", "cents")),
         "£": (("pound", "pounds"), ("penny", "pence")),
         "gbp": (("pound", "pounds"), ("penny", "pence")),
+        "cad": (("Canadian dollar", "Canadian dollars"), ("cent", "cents")),
+        "mxn": (("peso", "pesos"), ("centavo", "centavos")),
     },
     units={
         "%": ("percent", "percent"),
@@ -145,8 +147,8 @@ ENGLISH = Grammar(
     ordinal_ends={"st": "", "nd": "", "rd": "", "th": ""},
     id_words=(
         "orders?|tickets?|invoices?|inv|code|codes|number|numbers|ref|reference|account|acct|claim|case"
-        "|receipt|ids?|sku|pin|confirmation|tracking|card|ending in|ends in|item|style|po|extension"
-        "|ext|text|model|lot|password|passcode"
+        "|receipt|ids?|sku|pin|confirmation|tracking|card|ending(?: in)?|ends in|item|style|po"
+        "|extension|ext|text|model|lot|password|passcode|otp"
     ),
     streets=(
         "street|st|avenue|ave|boulevard|blvd|road|rd|lane|ln|drive|dr|court|ct|place|pl|highway|hwy"
@@ -214,6 +216,17 @@ ENGLISH = Grammar(
         "tmr": "tomorrow",
         "wknd": "weekend",
         "flr": "floor",
+        "rte": "Route",
+        "wk": "week",
+        "wks": "weeks",
+        "yr": "year",
+        "ctr": "Center",
+        "pkg": "package",
+        "xmas": "Christmas",
+        "bogo": "buy one get one",
+        "btw": "by the way",
+        "lmk": "let me know",
+        "attn": "attention",
     },
     dotted={
         **_TITLE_WORDS,
@@ -233,6 +246,10 @@ ENGLISH = Grammar(
         "bal": "balance",
         "inv": "invoice",
         "sched": "scheduled",
+        "avail": "available",
+        "reg": "regular",
+        "min": "minimum",
+        "max": "maximum",
     },
     titles=frozenset(
         {
@@ -249,6 +266,9 @@ ENGLISH = Grammar(
             "vs",
             "bal",
             "inv",
+            "bldg",
+            "rte",
+            "reg",
         }
     ),
     symbols={
@@ -313,6 +333,11 @@ ENGLISH = Grammar(
             "rn",
             "md",
             "aka",
+            "apr",
+            "omg",
+            "otp",
+            "eod",
+            "cob",
         ]
     )
     - {"ok"},

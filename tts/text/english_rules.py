@@ -35,6 +35,20 @@ _BEFORE_AN_HOUR = (
     r"(?:\b(?i:at|to|til|till|until|by|from|before|after|opens?|close[sd]?) |[@(] ?|[0-9m] ?- ?)"
 )
 _PERIODS = {"wk": "week", "mo": "month", "hr": "hour", "yr": "year", "pp": "person"}
+_ZONES = {"E": "eastern", "C": "central", "M": "mountain", "P": "pacific"}
+_BEFORE_U = {"c": "see ", "r": "are ", "4": "for "}
+_WEEKDAYS = {"M": "Monday", "T": "Tuesday", "W": "Wednesday", "TH": "Thursday", "F": "Friday"}
+
+
+def _hours(match: Match) -> str:
+    """`1h 30m` as a length of time."""
+    said = f"{match[1]} hour" + ("" if match[1] == "1" else "s")
+    return said + (f" {match[2]} min" if match[2] else "")
+
+
+def _days(match: Match) -> str:
+    """`M/W/F` as three days."""
+    return ", ".join(_WEEKDAYS.get(day.upper(), "Tuesday") for day in match[0].split("/"))
 
 
 def _period(match: Match) -> str:
@@ -71,7 +85,21 @@ SPECIAL = (
     ("/", r"(?i)(?<!\w)w/in\b", "within"),
     ("'", r"\b([Aa])dd'l\b", r"\1dditional"),
     ("E", r"\bEst\.? (?=(?:1[89]|20)[0-9]{2}\b)", "Established "),
-    ("wW", r"(?<!\w)[wW]/ ?(?=[A-Za-z0-9])", "with "),
+    ("/", r"\b(?:M/W(?:/F)?|Tu?/T[hH])\b", _days),
+    ("wW", r"(?<!\w)[wW]/ ?(?![oO]\b)(?=[A-Za-z0-9])", "with "),
+    ("/", r"(?i)(?<!\w)b/c\b", "because"),
+    ("/", r"(?i)(?<!\w)p/u\b", "pick up"),
+    ("/", r"(?i)\band/or\b", "and or"),
+    # "c u", "r u", "4 u", "ur gown"
+    ("u", r"\b(?:([cC])|([rR])|4) (?=u\b)", lambda m: _BEFORE_U[m[0][0].lower()]),
+    ("u", r"(?<![\w.'/-])u(?![\w'/-]|\.\w)", "you"),
+    ("u", r"(?<![\w.'/-])ur(?![\w'/-]|\.\w)", "your"),
+    (":", r"\b[rR][eE]: ?(?=\w)", "about "),
+    ("'", r"\b([Rr])ec'd\b", r"\1eceived"),
+    (".", r"\b[eE]st\. (?=[a-z$])", "estimated "),
+    ("xX", r"\b[eE]xp(?:[.:]|\b)(?= ?(?:[0-9]|[A-Z][a-z]))", "expires"),
+    ("N", r"\bNYE\b", "New Year's Eve"),
+    ("M", r"\bMO([BG])\b", lambda m: f"mother of the {'bride' if m[1] == 'B' else 'groom'}"),
     ("/", r"\b[nN]/[aA]\b", "not applicable"),
     ("/", r"(?<=[0-9])/ ?ea(?:ch)?\b\.?", " each"),
     ("/", r"(?<=[0-9])/ ?(?=\$)", " for "),
@@ -81,7 +109,24 @@ SPECIAL = (
         r"\b12(?::00)? ?(?:[pP]\.?[mM]\.? ?)?(?i:(noon|midnight))\b",
         lambda m: f"twelve {m[1].lower()}",
     ),
-    ("-", r"(?<=[0-9m]) ?- ?(?=(?:noon|midnight)\b)", " to "),
+    ("-", r"(?i)(?<=[0-9m.]) ?- ?(?=(?:noon|midnight|close)\b)", " to "),
+    ("-", r"(?i)\b(noon|midnight) ?- ?(?=[0-9])", r"\1 to "),
+    # "Sizes 0-28W, 2T-4T"
+    ("WTM", r"(?<![\w#.,-])([0-9]{1,2}[WTM]?) ?- ?(?=[0-9]{1,2}[WTM]\b)", r"\1 to "),
+    ("h", r"(?<![\w.,$#/:-])([1-9][0-9]?) ?h(?: ?([0-5]?[0-9]) ?m(?:ins?)?)?(?![\w'-])", _hours),
+    ("i", r"(?<=[0-9m])-?ish\b", " ish"),
+    ("0", r"(?<![\w#.,/-])00 ?- ?(?=[1-9][0-9]?(?![\w-]))", "00 to "),
+    ("0", r"\b100(0?)s\b", lambda m: "thousands" if m[1] else "hundreds"),
+    # "$ave", and the name of an account
+    ("$", r"(?<![\w$])\$(?=(?:ave|aving)\b)", "s"),
+    ("$", r"(?<![\w$])\$(?=[A-Za-z])", " dollar sign "),
+    (
+        "T",
+        r"(?:(?<=[pPaA][mM] )|(?<=[pPaA]\.[mM]\. )|(?<=:[0-9]{2} ))([ECMP])[SD]?T\b",
+        lambda m: f"{_ZONES[m[1]]} time",
+    ),
+    ("fF", r"(?<=[0-9](?:st|nd|rd|th) )[fF][lL][rR]?\b(?:\.(?! [A-Z]|$))?", "floor"),
+    ("F", r"\bFl\b\.? (?=[0-9])", "Floor "),
     ("2", r"\b24/7\b", "twenty four seven"),
     ("s", r"(?<![\w.])'?(?P<century>1[789]|20)?(?P<decade>[0-9]0)'?s\b", _decade),
     (".", r"(?i)\be\.g\.,?", "for example"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tts.text.grammar import Grammar
+from tts.text.grammar import Grammar, Rule, rule
 
 LARGEST = 10**12
 """From here on a number is read digit by digit."""
@@ -21,6 +21,11 @@ class Figure(NamedTuple):
 
     whole: int
     decimals: str
+
+
+def rules() -> list[Rule]:
+    """`$.50` and `.5 yards` with the zero that stands before such a point."""
+    return [rule(".", r"(?<![\w.,)])\.(?=[0-9]{1,3}(?![\w.]))", "0.")]
 
 
 def number(g: Grammar) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tts.text import french_numbers as numbers
-from tts.text.grammar import Grammar
+from tts.text.grammar import Grammar, Match
 
 _MONTHS = [
     "janvier",
@@ -27,7 +27,7 @@ _EVENING = 6
 
 def _clock(hour: int, minute: int, half: str) -> str:
     """ "Dix heures trente"; minute -1: none was written."""
-    if hour == 12 and half and minute <= 0:
+    if hour == 12 and half in _HALVES and minute <= 0:
         return "midi" if half == "p" else "minuit"
     said = f"{numbers.counting(hour, 'heure')} heure" + ("s" if hour > 1 else "")
     if minute > 0:
@@ -40,6 +40,11 @@ def _clock(hour: int, minute: int, half: str) -> str:
 def _date(month: str, day: int, year: str) -> str:
     said = "premier" if day == 1 else numbers.cardinal(day)
     return f"{said} {month}" + (f" {year}" if year else "")
+
+
+def _height(match: Match) -> str:
+    metres = "un mètre" if match[1] == "1" else "deux mètres"
+    return f"{metres} {numbers.cardinal(int(match[2]))}"
 
 
 def _house(number: str) -> str:
@@ -77,6 +82,7 @@ FRENCH = Grammar(
     money={
         "$": (("dollar", "dollars"), ("cent", "cents")),
         "usd": (("dollar", "dollars"), ("cent", "cents")),
+        "us$": (("dollar", "dollars"), ("cent", "cents")),
         "cad": (("dollar", "dollars"), ("cent", "cents")),
         "€": (("euro", "euros"), ("centime", "centimes")),
         "eur": (("euro", "euros"), ("centime", "centimes")),
@@ -96,6 +102,8 @@ FRENCH = Grammar(
         '"': ("pouce", "pouces"),
         "po": ("pouce", "pouces"),
         "ft": ("pied", "pieds"),
+        "pi": ("pied", "pieds"),
+        "h": ("heure", "heures"),
         "min": ("minute", "minutes"),
         "mins": ("minute", "minutes"),
         "sec": ("seconde", "secondes"),
@@ -111,17 +119,17 @@ FRENCH = Grammar(
     },
     ordinal_ends={
         "er": "",
-        "ère": "ère",
-        "re": "ère",
         "e": "",
+        "ième": "",
         "ème": "",
         "eme": "",
         "nd": "",
         "nde": "",
     },
     id_words=(
-        "commandes?|factures?|codes?|numéros?|numero|référence|réf|ref|compte|dossier|reçu|id|sku"
-        "|nip|confirmation|carte|se termine par|article|modèle|lot|billet|poste"
+        r"commandes?|factures?|codes?(?: de [^\W\d]{4,15})?|numéros?|numero|référence|réf|ref"
+        "|compte|dossier|reçu|id|sku|nip|confirmation|carte|se termine par|article|modèle|lot"
+        "|billet|poste"
     ),
     streets="rue|avenue|av|boulevard|bd|boul|chemin|ch|place|route|allée|quai",
     is_number_after_street=False,
@@ -133,6 +141,10 @@ FRENCH = Grammar(
         "bd": "boulevard",
         "boul": "boulevard",
         "tél": "téléphone",
+        "tel": "téléphone",
+        "mr": "monsieur",
+        "dre": "docteure",
+        "qté": "quantité",
         "env": "environ",
         "rdv": "rendez vous",
         "svp": "s'il vous plaît",
@@ -152,13 +164,37 @@ FRENCH = Grammar(
         "av": "avenue",
         "ch": "chemin",
         "réf": "référence",
+        "app": "appartement",
+        "pers": "personnes",
+        "num": "numéro",
+        "tx": "taxes",
+        "incl": "inclus",
         "max": "maximum",
         "min": "minimum",
         "avr": "avril",
         "oct": "octobre",
         "nov": "novembre",
     },
-    titles=frozenset({"m", "mm", "mme", "mlle", "mmes", "dr", "tél", "bd", "boul", "av", "ch"}),
+    titles=frozenset(
+        {
+            "m",
+            "mm",
+            "mme",
+            "mlle",
+            "mmes",
+            "mr",
+            "dr",
+            "dre",
+            "tél",
+            "tel",
+            "num",
+            "app",
+            "bd",
+            "boul",
+            "av",
+            "ch",
+        }
+    ),
     symbols={
         "&": "et",
         "@": "arobase",
@@ -253,7 +289,7 @@ FRENCH = Grammar(
         "million": "millions",
         "of_scale": "de ",
         "number": "numéro",
-        "is": "est",
+        "is": "est(?: le)?",
         "extension": "poste",
         "hashtag": "mot dièse",
         "dot": "point",
@@ -264,8 +300,25 @@ FRENCH = Grammar(
     },
     special=(
         ("Nn", r"\b[Nn](?:[º°]|\.º|o\.?) ?(?=#? ?[A-Z]{0,5}-?[0-9])", "numéro "),
-        ("1", r"\b1er\b", "premier"),
-        ("/", r"(?<=[\w$€])/ ?(?=(?:jour|semaine|mois|heure|an|personne|pièce|paire)\b)", " par "),
+        ("1", r"\b1ers?\b(?! ?-)", "premier"),
+        ("1", r"\b1(?:re|[eè]re)s?\b", "première"),
+        ("S", r"\bSt(e?)(?:-|\. ?| )(?=[A-ZÀ-Ý])", r"Saint\1 "),
+        (".", r"(?i)\bs\.v\.p\.", "s'il vous plaît"),
+        ("/", r"(?i)\bet/ou\b", "et ou"),
+        ("L", r"\bL ?(?:-|à) ?V\b", "lundi à vendredi"),
+        ("-", r"(?i)\bc\.?-à-d\b\.?", "c'est à dire"),
+        (".", r"(?i)\bp\. ?ex\.", "par exemple"),
+        ("c", r"(?<=[$€] )ch\b\.?(?! [A-Z])", "chacun"),
+        ("h", r"\b24 ?h(?: ?/ ?24| sur 24\b)", "vingt quatre heures sur vingt quatre"),
+        ("j", r"\b7 ?j(?: ?/ ?7| sur 7\b)", ", sept jours sur sept"),
+        ("/", r"(?<=[\w$€]) ?/ ?h\b", " par heure"),
+        # "1m65", the height of a person
+        ("m", r"\b([12])m([0-9]{2})\b", _height),
+        (
+            "/",
+            r"(?<=[\w$€]) ?/ ?(?=(?:jour|semaine|mois|heure|an|personne|pièce|paire)\b)",
+            " par ",
+        ),
         ("2", r"\b24/7\b", "vingt quatre heures sur vingt quatre"),
         ("~", r"~ ?(?=[$0-9])", "environ "),
         ("+", r"(?<=[0-9])\+(?! ?[0-9])", " ou plus "),

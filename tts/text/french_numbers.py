@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 DIGITS = ("zéro", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf")
 _TO_19 = (
     *DIGITS,
@@ -17,6 +19,10 @@ _TENS = (
     "quatre vingt",
 )
 _ORDINAL_ENDS = {"cinq": "cinquième", "neuf": "neuvième"}
+_FEMININE = frozenset(["fois", "saison", "saisons", "livraison", "livraisons", "façon", "façons"])
+_MASCULINE = re.compile(
+    r".*(?:mètre|gramme|centime|pouce|homme|costume|voile|modèle|article|acompte|chèque|membre|age)s?"
+)
 _FEMININE_ENDS = ("e", "es", "tion", "tions", "ée", "ées")
 
 
@@ -60,7 +66,9 @@ def counting(n: int, noun: str) -> str:
     """`n` before `noun`: "une heure", "vingt et une livres"; no noun leaves the plain form."""
     words = cardinal(n)
     last = words.rpartition(" ")[2]
-    return words + "e" if last == "un" and noun.lower().endswith(_FEMININE_ENDS) else words
+    lower = noun.lower()
+    ends_so = lower.endswith(_FEMININE_ENDS) and not _MASCULINE.fullmatch(lower)
+    return words + "e" if last == "un" and (ends_so or lower in _FEMININE) else words
 
 
 def ordinal(n: int) -> str:

@@ -55,16 +55,19 @@ def rules(g: Grammar) -> list[Rule]:
         return f"{bare(low)} {g.speech['to']} {amount(g, high, currency)}"
 
     def single(match: Match) -> str:
-        currency = g.money[match["sign"].lower()]
+        currency = g.money[(match["code"] or match["sign"]).lower()]
         scale = (match["scale"] or "").strip().lower()
         said = amount(g, read(g, match["n"]), currency, scales.get(scale, scale))
         return (minus if match["minus"] else "") + said
 
     before = rf"(?P<sign>(?<![A-Z])[{re.escape(signs)}]|\b(?:{codes})(?= ?[0-9-])) ?"
     after = rf" ?(?P<sign>[{re.escape(signs)}]|(?:{codes})\b)"
+    code = rf"(?: (?P<code>(?i:{codes}))\b)?"
     stop = r"(?![0-9])"
     times = f" {g.speech['times']} "
     return [
+        # "$$$ savings" is no amount
+        rule("$", r"\$\$+(?![$ ]?[0-9])|\$+(?=\$)", ""),
         rule("xX", rf"(?<=[0-9]) ?[xX] ?(?=[{re.escape(signs)}]|{figure} ?[$€£])", times),
         rule("xX", rf"([{re.escape(signs)}] ?{figure}) ?[xX] ?(?=[0-9])", rf"\1{times}"),
         rule(
@@ -86,13 +89,20 @@ def rules(g: Grammar) -> list[Rule]:
             between,
         ),
         rule(
+            "-",
+            rf"(?<![\w.])(?P<low>{figure}) ?(?P<sign>[{re.escape(signs)}]|(?:{codes})\b) ?- ?"
+            rf"(?P<high>{figure}) ?(?P<last>[{re.escape(signs)}]|(?:{codes})\b)",
+            between,
+        ),
+        rule(
             NUMERALS,
-            rf"(?P<minus>(?<![\w-])- ?)?{before}(?P<minus2>(?<! )-)?(?P<n>{figure}){_SCALES}{stop}",
+            rf"(?P<minus>(?<![\w-])- ?)?{before}(?P<minus2>(?<! )-)?(?P<n>{figure}){_SCALES}{stop}"
+            rf"{code}",
             lambda m: (minus if m["minus2"] else "") + single(m),
         ),
         rule(
             NUMERALS,
-            rf"(?<![\w.])(?P<minus>- ?)?(?P<n>{figure}){_SCALES}{after}",
+            rf"(?<![\w.])(?P<minus>- ?)?(?P<n>{figure}){_SCALES}{after}{code}",
             single,
         ),
         rule("¢", rf"(?P<n>{figure}) ?¢", lambda m: _hundredths(g, m["n"])),

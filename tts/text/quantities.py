@@ -10,7 +10,8 @@ from tts.text.digits import spell
 from tts.text.figures import Figure, number, read, say
 from tts.text.grammar import NUMERALS, Grammar, Match, Rule, rule
 
-_PLURAL_FOLLOWS = re.compile(r" [a-z]{2,20}s\b| (?:[a-z]{2,20} ){1,2}[a-z]{2,20}s\b")
+_NO_NOUN = r"(?!(?:at|by|for|from|has|in|is|its|on|or|and|this|to|was|with)\b)"
+_PLURAL_FOLLOWS = re.compile(rf"(?: {_NO_NOUN}[a-z]{{2,20}}){{0,2}} {_NO_NOUN}[a-z]{{2,20}}s\b")
 _NEXT_WORD = re.compile(r" ([^\W\d_]{1,30})")
 _MEASURED = re.compile(
     r" ?(?:$|[,;:.!?)/x×&+]|(?:by|x|and|or|to|wide|long|tall|deep|high|at|heels?|trains?|veils?"
@@ -18,6 +19,11 @@ _MEASURED = re.compile(
     re.IGNORECASE,
 )
 """What follows "in" where it measures: `36 in long`, but `size 8 in ivory` and `3 in stock`."""
+
+
+def _next_word(match: Match) -> str:
+    follow = _NEXT_WORD.match(match.string, match.end())
+    return follow[1] if follow else ""
 
 
 def _is_measured(match: Match) -> bool:
@@ -44,10 +50,12 @@ def fraction_rules(g: Grammar) -> list[Rule]:
         after = "" if not unit else f" {g.units[unit][bool(match['whole'])]}"
         if unit == "in" and not _is_measured(match):
             after = " in"
+        if (top, bottom) == (1, 2) and (match["whole"] or not g.is_month_first):
+            part = g.speech["a_half"]
+            if not match["whole"] and g.counting(1, after.strip() or _next_word(match)) == "una":
+                part = "media"
         if not match["whole"]:
             return part + after
-        if (top, bottom) == (1, 2):
-            part = g.speech["a_half"]
         return f"{g.cardinal(int(match['whole']))} {g.speech['and_part']} {part}{after}"
 
     return [
@@ -68,6 +76,12 @@ def address_rules(g: Grammar) -> list[Rule]:
     def house(match: Match) -> str:
         return g.house(match["n"])
 
+    def houses(match: Match) -> str:
+        """`100-102 Main St` are two; `45-10 Sample Blvd` is one, as in Queens."""
+        low, high = match["low"], match["n"]
+        to = f" {g.speech['to']} " if low and int(low) < int(high) else " "
+        return f"{g.house(low)}{to}{g.house(high)}" if low else g.house(high)
+
     name = r"[A-ZÀ-Ý][\wÀ-ÿ'.]{0,20}|[0-9]{1,3}(?:st|nd|rd|th)"
     if g.is_number_after_street:
         pattern = (
@@ -78,9 +92,9 @@ def address_rules(g: Grammar) -> list[Rule]:
     return [
         rule(
             NUMERALS,
-            rf"(?<![\w$.,#-])(?P<n>[0-9]{{1,5}})"
+            rf"(?<![\w$.,#-])(?:(?P<low>[0-9]{{2,5}}) ?- ?(?=[0-9]{{2}}))?(?P<n>[0-9]{{1,5}})"
             rf"(?=,? {_HEADS}(?:(?:{name}) ){{0,3}}(?i:{g.streets})\b)",
-            house,
+            houses,
         )
     ]
 
@@ -124,11 +138,16 @@ def measure_rules(g: Grammar) -> list[Rule]:
     by = rf"\1 {g.speech['by']} "
     return [
         rule("xX", rf"(?<=[0-9])( ?(?:{units})) ?[xX] ?(?=[0-9])", by, re.IGNORECASE),
-        rule("'", r"(?<![\w.])(?P<feet>[1-9])'(?: ?(?P<inches>[0-9]|1[01])(?:\"|''))?(?!\w)", feet),
+        rule(
+            "'",
+            r"(?<![\w.])(?P<feet>[1-9])'(?: ?(?P<inches>1[01]|[0-9])"
+            r"(?:\"|''|(?<='[0-9])(?!\w|[/.]\w)|(?<='1[01])(?!\w|[/.]\w)))?(?!\w)",
+            feet,
+        ),
         rule(
             NUMERALS,
             rf"(?<![\w.])(?P<minus>(?<!\d)-)?{low}(?P<n>{figure})(?P<link>[ -]?)"
-            rf"(?P<unit>{units})(?![\w'])(?P<dot>\.(?!\w))?",
+            rf"(?=[^\W\d_]|[%°\"])(?P<unit>{units})(?![\w'])(?P<dot>\.(?!\w))?",
             measured,
             re.IGNORECASE,
         ),
@@ -156,8 +175,8 @@ def number_rules(g: Grammar) -> list[Rule]:
 
     def plain(match: Match) -> str:
         written = match["n"]
-        follow = _NEXT_WORD.match(match.string, match.end())
-        return _number(g, written, match, follow[1] if follow else "")
+        follow = _next_word(match)
+        return _number(g, written, match, "" if follow.lower() in g.short_words else follow)
 
     def signed(match: Match) -> str:
         return f"{g.speech['minus']} {plain(match)}"

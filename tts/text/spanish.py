@@ -28,13 +28,15 @@ _EVENING = 8
 def _clock(hour: int, minute: int, half: str) -> str:
     """Hours are feminine: "una treinta de la tarde". Minute -1: none was written."""
     said = numbers.counting(hour, "horas")
+    if half == "h" and minute < 0:
+        return f"{said} hora" + ("s" if hour != 1 else "")
     if minute > 0:
         said += (
             f" cero {numbers.DIGITS[minute]}" if minute < 10 else f" y {numbers.cardinal(minute)}"
         )
     elif minute == 0 and not half:
         said += " en punto" if hour <= 12 else " horas"
-    if hour == 12 and half:
+    if hour == 12 and half in _HALVES:
         return f"{said} {'del mediodía' if half == 'p' else 'de la noche'}"
     if half == "p" and _EVENING <= hour < 12:
         return f"{said} de la noche"
@@ -73,8 +75,43 @@ _WORDS = {
     "ext": "extensión",
     "hrs": "horas",
     "xq": "porque",
+    "cel": "celular",
+    "izq": "izquierda",
+    "dcha": "derecha",
+    "edif": "edificio",
+    "dto": "descuento",
+    "dcto": "descuento",
+    "dña": "doña",
+    "sres": "señores",
+    "ctra": "carretera",
+    "cra": "carrera",
+    "pza": "plaza",
 }
-_TITLES = frozenset({"sr", "sra", "srta", "dr", "dra", "ud", "uds", "av", "avda", "tel", "ext"})
+_TITLES = frozenset(
+    ["sr", "sra", "srta", "dr", "dra", "ud", "uds", "av", "avda", "tel", "ext", "blvd", "dpto"]
+    + [
+        "depto",
+        "apto",
+        "edif",
+        "col",
+        "of",
+        "int",
+        "cód",
+        "cod",
+        "dña",
+        "sres",
+        "ctra",
+        "cra",
+        "pza",
+        "núm",
+        "nro",
+        "pág",
+        "sta",
+        "st",
+        "cel",
+    ]
+)
+_LAST_DAYS = {"V": "viernes", "S": "sábado", "D": "domingo"}
 
 SPANISH = Grammar(
     code="es",
@@ -104,6 +141,7 @@ SPANISH = Grammar(
     money={
         "$": (("dólar", "dólares"), ("centavo", "centavos")),
         "usd": (("dólar", "dólares"), ("centavo", "centavos")),
+        "us$": (("dólar", "dólares"), ("centavo", "centavos")),
         "mxn": (("peso", "pesos"), ("centavo", "centavos")),
         "€": (("euro", "euros"), ("céntimo", "céntimos")),
         "eur": (("euro", "euros"), ("céntimo", "céntimos")),
@@ -128,6 +166,7 @@ SPANISH = Grammar(
         "hr": ("hora", "horas"),
         "hrs": ("hora", "horas"),
         "seg": ("segundo", "segundos"),
+        "h": ("hora", "horas"),
         "°": ("grado", "grados"),
         "°c": ("grado Celsius", "grados Celsius"),
         "°f": ("grado Fahrenheit", "grados Fahrenheit"),
@@ -156,7 +195,8 @@ SPANISH = Grammar(
         "va": "a",
     },
     id_words=(
-        "pedidos?|órdenes|orden|facturas?|códigos?|codigo|números?|numero|referencia|ref|cuenta"
+        r"pedidos?|órdenes|orden|facturas?|c[oó]digos?(?: de [^\W\d]{4,15})?|c[oó]d|números?|numero"
+        "|referencia|ref|cuenta"
         "|reclamo|caso|recibo|id|sku|pin|confirmación|tarjeta|termina en|artículo|estilo|boleto"
         "|modelo|lote|clave|texto|envíe|extensión"
     ),
@@ -172,6 +212,13 @@ SPANISH = Grammar(
         "st": "santo",
         "sta": "santa",
         "cía": "compañía",
+        "col": "colonia",
+        "incl": "incluido",
+        "desc": "descuento",
+        "of": "oficina",
+        "int": "interior",
+        "cód": "código",
+        "cod": "código",
         "ene": "enero",
         "feb": "febrero",
         "abr": "abril",
@@ -286,10 +333,28 @@ SPANISH = Grammar(
         ("Nn", r"\b[Nn](?:[º°]|\.º|úm\.?|ro\.?|o\.) ?(?=#? ?[A-Z]{0,5}-?[0-9])", "número "),
         ("c", r"\bc/ ?(?=[A-ZÁÉÍÓÚÑ])", "calle "),
         ("C", r"\bC/ ?(?=[A-ZÁÉÍÓÚÑ])", "calle "),
-        ("1", r"\b1er\b\.?", "primer"),
-        ("3", r"\b3er\b\.?", "tercer"),
-        ("1", r"\b1[º°]? de (?=[a-z]+)", "primero de "),
-        ("/", r"(?<=[\w$€])/ ?(?=(?:d[ií]a|semana|mes|hora|hr|año|persona|pieza|par)\b)", " por "),
+        ("1", r"\b1\.?er\b\.?", "primer"),
+        ("3", r"\b3\.?er\b\.?", "tercer"),
+        ("a", r"\b([1-9])a (?=[a-záéíóúñ]{3})", r"\1ª "),
+        ("o", r"\b([1-9])o (?=[a-záéíóúñ]{2})", r"\1º "),
+        ("k", r"\bkm (?=[0-9])", "kilómetro "),
+        (".", r"(?i)\bp\. ?ej\.", "por ejemplo"),
+        ("/", r"(?i)\by/o\b", "y o"),
+        ("Pp", r"(?i)\bpº (?=de\b|[a-z])", "paseo "),
+        ("/", r"(?<=[\w$€]) ?/ ?h\b", " por hora"),
+        ("c", r"(?i)\bc/u\b", "cada uno"),
+        ("sS", r"(?i)\bs/n\b", "sin número"),
+        ("pP", r"\b[pP]/ ?(?=[a-záéíóú])", "para "),
+        ("x", r"(?i)\bx (?=favor\b)", "por "),
+        ("E", r"\bEE\. ?UU\b\.?", "Estados Unidos"),
+        ("C", r"\bC\. ?P\. ?(?=[0-9])", "código postal "),
+        ("L", r"\bL ?(?:-|a) ?(?=[VSD]\b)", "lunes a "),
+        ("VSD", r"(?<=lunes a )([VSD])\b", lambda m: _LAST_DAYS[m[1]]),
+        (
+            "/",
+            r"(?<=[\w$€]) ?/ ?(?=(?:d[ií]a|semana|mes|hora|hr|año|persona|pieza|par)\b)",
+            " por ",
+        ),
         ("2", r"\b24/7\b", "las veinticuatro horas"),
         ("~", r"~ ?(?=[$0-9])", "unos "),
         ("+", r"(?<=[0-9])\+(?! ?[0-9])", " o más "),

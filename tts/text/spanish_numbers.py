@@ -57,6 +57,10 @@ _ORDINALS = [
     "duodécimo",
 ]
 _MASCULINE = frozenset({"día", "días", "dia", "dias", "mapa", "mapas", "problema", "problemas"})
+_FEMININE = frozenset(
+    ["vez", "veces", "mano", "manos", "noche", "noches", "tarde", "tardes", "foto", "fotos"]
+    + ["clase", "clases", "parte", "partes", "calle", "calles", "llave", "llaves"]
+)
 _FEMININE_ENDS = ("a", "as", "ad", "ades", "ción", "ciones")
 
 
@@ -86,12 +90,16 @@ def shortened(words: str) -> str:
 
 
 def counting(n: int, noun: str) -> str:
-    """`n` before `noun`: "un dólar", "veintiuna yardas"; an empty noun leaves the plain form."""
+    """`n` before `noun`: "un dólar", "doscientas yardas"; an empty noun leaves the plain form."""
     words = cardinal(n)
-    if not noun or not words.endswith("uno"):
+    if not noun:
         return words
-    feminine = noun.lower() not in _MASCULINE and noun.lower().endswith(_FEMININE_ENDS)
-    return words[:-1] + "a" if feminine else shortened(words)
+    lower = noun.lower()
+    ends_so = lower.endswith(_FEMININE_ENDS) and lower not in _MASCULINE
+    if not ends_so and lower not in _FEMININE:
+        return shortened(words)
+    words = words.replace("cientos", "cientas").replace("quinientos", "quinientas")
+    return words[:-1] + "a" if words.endswith("uno") else words
 
 
 def ordinal(n: int) -> str:

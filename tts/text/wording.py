@@ -12,8 +12,9 @@ _SHOUTING = re.compile(r"(?<![^\W\d_])[A-ZÀ-Ý]{2,}(?:'[A-Z]{1,2})?(?![^\W\d_])
 
 
 def symbol_rules(g: Grammar) -> list[Rule]:
-    """Hashtags, then signs by the grammar's table."""
+    """Hashtags, names of accounts, then signs by the grammar's table."""
     signs = "".join(s for s in g.symbols if len(s) == 1)
+    at = g.symbols["@"]
     longer = [s for s in g.symbols if len(s) > 1]
     rules = [
         rule(
@@ -30,12 +31,23 @@ def symbol_rules(g: Grammar) -> list[Rule]:
             r"#(?P<tag>[^\W\d_][\w]{1,40})",
             lambda m: f" {g.speech['hashtag']} {_camel(m['tag'])} ",
         ),
+        rule(
+            "@",
+            r"(?<!\w)@(?P<name>\w{1,40}(?:-[a-z]\w{0,20}){0,3})",
+            lambda m: f" {at} {_handle(g, m['name'])} ",
+        ),
         rule("/", r"(?<=[^\W\d_]) ?/ ?(?=[^\W\d_])", f" {g.speech['or']} "),
         rule("=-", r"(?<![=-])[=-]+>|<[=-]+|(?<=\w) +-+ +(?=\w)|--+", ", "),
     ]
     if signs:
         rules.append(rule(signs, f"[{re.escape(signs)}]", lambda m: f" {g.symbols[m[0]]} "))
     return rules
+
+
+def _handle(g: Grammar, handle: str) -> str:
+    """`sample_bridal` with the sign that people have to type."""
+    said = handle.replace("_", f" {g.speech['underscore']} ")
+    return said.replace("-", f" {g.speech['dash']} ") if handle.islower() else said
 
 
 def _camel(tag: str) -> str:
@@ -46,12 +58,12 @@ def _camel(tag: str) -> str:
 def word_rules(g: Grammar) -> list[Rule]:
     """Initials with full stops, abbreviations, capitals."""
     table = {**g.words, **g.dotted}
-    keys = "|".join(re.escape(k) for k in sorted(table, key=len, reverse=True))
+    longest = max(map(len, table))
 
     def abbreviation(match: Match) -> str:
         word, has_dot = match["word"], bool(match["dot"])
         key = word.lower()
-        if key not in g.words and not has_dot:
+        if key not in (table if has_dot else g.words):
             return match[0]
         rest = match.string[match.end() : match.end() + 3]
         ends = has_dot and key not in g.titles and (not rest.strip() or rest[1:2].isupper())
@@ -65,9 +77,8 @@ def word_rules(g: Grammar) -> list[Rule]:
         rule(".", r"(?<![\w.])(?:[A-Za-z]\.){2,8}(?!\w)", initials),
         rule(
             "",
-            rf"(?<![\w'])(?P<word>{keys})(?P<dot>\.(?!\w))?(?![\w'])",
+            rf"(?<![\w'])(?P<word>[^\W\d_]{{1,{longest}}})(?P<dot>\.(?!\w))?(?![\w'])",
             abbreviation,
-            re.IGNORECASE,
         ),
         rule("", _SHOUTING.pattern, _capitals(g)),
     ]
