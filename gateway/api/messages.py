@@ -241,11 +241,11 @@ async def preview(context: ApiContext, caller: Caller, request: web.Request) -> 
     wanted = read_send(context, body, header)
     shop, _ = whose(context, caller, wanted, header)
     if wanted.channel == "voice":
-        return json_answer(await _preview_call(context, shop, wanted))
+        return json_answer(await _preview_call(context, caller, shop, wanted))
     told = await _preview_text(context, shop, as_text(wanted))
     if is_spoken(wanted):
         told.status, told.reason = _REFUSED
-        told.voice, why = await speak(context, shop, wanted)
+        told.voice, why = await speak(context, caller, shop, wanted)
         told.why += why
     return json_answer(told)
 
@@ -272,13 +272,15 @@ async def _preview_text(context: ApiContext, shop: Shop, wanted: SendRequest) ->
     return _preview(draft, explain_route(draft, known), link)
 
 
-async def _preview_call(context: ApiContext, shop: Shop, wanted: SendRequest) -> Preview:
+async def _preview_call(
+    context: ApiContext, caller: Caller, shop: Shop, wanted: SendRequest
+) -> Preview:
     """A call needs neither a number of the shop nor a route: only its phone and times are read."""
     settings, now_ms = context.settings, context.now_ms()
     fields = read_fields(wanted, settings.sms, settings.limits, now_ms, is_counted=False)
     if not shop.is_supported(now_ms):
         raise support_ended(shop)
-    voice, why = await speak(context, shop, wanted)
+    voice, why = await speak(context, caller, shop, wanted)
     status, reason = _REFUSED
     return Preview(
         status=status,

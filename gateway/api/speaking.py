@@ -66,7 +66,14 @@ class Speaker(Protocol):
     """What speaks. Every method raises Refusal."""
 
     async def preview(
-        self, shop: Shop, text: str, category: Category, language: str | None, *, is_left: bool
+        self,
+        shop: Shop,
+        text: str,
+        category: Category,
+        language: str | None,
+        *,
+        is_left: bool,
+        is_operator: bool,
     ) -> Spoken: ...
 
     async def listen(self, token: str) -> bytes: ...
@@ -137,7 +144,7 @@ def as_text(wanted: SendRequest) -> SendRequest:
 
 
 async def speak(
-    context: ApiContext, shop: Shop, wanted: SendRequest
+    context: ApiContext, caller: Caller, shop: Shop, wanted: SendRequest
 ) -> tuple[SpokenView, list[str]]:
     """What a request sounds like, and what is to be known of that."""
     voice = wanted.voice
@@ -148,6 +155,7 @@ async def speak(
         Category[wanted.category.upper()],
         None if voice is None else voice.language,
         is_left=is_left,
+        is_operator=caller.shop is None,
     )
     why = [NOT_SENT]
     if spoken.why_no_voicemail is not None:

@@ -57,20 +57,36 @@ async def run(args: argparse.Namespace) -> int:
         args.parser.error("name the --shop whose call it is, or say the text alone with --plain")
     if args.plain and (args.category or args.voicemail):
         args.parser.error("--category and --voicemail are of a call, --plain says the text alone")
-    if args.engine is None and args.voice is not None:
-        args.engine = args.voice.partition(":")[0]
     settings = load_settings(args)
     shop: Shop | None = None
     lexicon: dict[str, str] = {}
     if args.shop is not None:
         shop, lexicon = await in_store(args, lambda c, _: _read(c, args.shop))
     with explained(settings):
+        _require_possible(args)
         told_of = await _say(args, settings, shop, lexicon)
     if args.json:
         print_json(told_of)
     else:
         _print(told_of)
     return 0
+
+
+def _require_possible(args: argparse.Namespace) -> None:
+    """Raise Refusal for options that cannot be together. A voice names its engine as well."""
+    if args.voicemail and args.category == "marketing":
+        problem = "of a marketing call has to name a toll-free number to opt out; no shop has one"
+        raise _refused("voicemail", problem, "leave it out: this version leaves none")
+    if args.voice is None:
+        return
+    engine, colon, _ = args.voice.partition(":")
+    if not (engine and colon):
+        hint = "name it as `gateway voices` lists it: pico:en-GB"
+        raise _refused("voice", "does not say which engine's voice it is", hint)
+    if args.engine not in (None, engine):
+        problem = f"is not one of {visible(args.engine)}"
+        raise _refused("voice", problem, "leave --engine out: the voice names its engine")
+    args.engine = engine
 
 
 async def _read(connection: asyncpg.Connection, code: str) -> tuple[Shop, dict[str, str]]:
@@ -88,7 +104,7 @@ async def _say(
     # In memory: what is said here is heard once, and the folder is the server's.
     desk = SpeechDesk(settings.speech, None)
     try:
-        with told():
+        with told(is_operator=True):
             script, words = _words(args, language, shop, lexicon)
             audio = await desk.say(words, language, speech, is_words=True)
     finally:
@@ -133,13 +149,16 @@ def _require_choice(
         fit = [str(v) for v in engines[args.engine].voices if v.language == language]
         if args.voice not in fit:
             problem = f"is no voice that reads {language!r} here"
-            raise _refused("voice", problem, f"there are: {', '.join(fit)}")
+            there_are = ", ".join(fit) or "none"
+            hint = f"there are: {there_are}; --language asks for another language"
+            raise _refused("voice", problem, hint)
 
 
 def _require_allowed(speech: ShopSpeech, args: argparse.Namespace) -> None:
     if args.engine not in speech.allowed:
         problem = "sends texts to another machine, and the shop does not allow that"
-        hint = f"if it agrees: gateway shop set {args.shop} --allow-engine {args.engine}"
+        names = ",".join([*speech.allowed, args.engine])
+        hint = f"if it agrees: gateway shop set {args.shop} --allow-engine {names}"
         raise _refused("engine", problem, hint)
 
 

@@ -14,6 +14,7 @@ from gateway.voice.voices import EngineReport, report
 
 if TYPE_CHECKING:
     from gateway.cli.frame import Subparsers
+    from gateway.store.records import Shop
 
 
 def register(subparsers: Subparsers) -> None:
@@ -29,8 +30,8 @@ async def run(args: argparse.Namespace) -> int:
     speech = load_settings(args).speech
     shop = None
     if args.shop is not None:
-        shop = (await in_store(args, lambda c, _: get_shop(c, args.shop))).speech
-    found = report(build(speech, None, None), speech, shop)
+        shop = await in_store(args, lambda c, _: get_shop(c, args.shop))
+    found = report(build(speech, None, None), speech, None if shop is None else shop.speech)
     if args.json:
         print_json(found)
         return 0
@@ -41,7 +42,7 @@ async def run(args: argparse.Namespace) -> int:
     ]
     print_table(("voice", "language", "description", "the text"), rows)
     for engine in found.engines:
-        if words := _trouble(engine, is_shop=shop is not None):
+        if words := _trouble(engine, shop):
             print(paint(visible(words), "yellow"))
     return 0
 
@@ -50,10 +51,11 @@ def _where(engine: EngineReport) -> str:
     return "goes to another machine" if engine.is_remote else "stays on this machine"
 
 
-def _trouble(engine: EngineReport, *, is_shop: bool) -> str:
+def _trouble(engine: EngineReport, shop: Shop | None) -> str:
     if engine.problem:
         return engine.problem
-    if is_shop and not engine.is_allowed:
-        name = engine.name
-        return f"{name} may not have this shop's texts: `gateway shop set --allow-engine {name}`"
+    if shop is not None and not engine.is_allowed:
+        name, names = engine.name, ",".join([*shop.speech.allowed, engine.name])
+        allow = f"gateway shop set {shop.code} --allow-engine {names}"
+        return f"{name} may not have this shop's texts; if it agrees: `{allow}`"
     return ""

@@ -74,12 +74,13 @@ async def _changed(connection: asyncpg.Connection, shop: Shop) -> None:
 def _check_storable(written: str, spoken: str) -> None:
     named = {"written": written, "spoken": spoken}
     faults = tuple(
-        Fault(field, "holds a control character", "write it on one line, letters and marks only")
+        Fault(field, "has a character that cannot be kept", "write one line of letters and marks")
         for field, text in named.items()
         if not is_storable(text)
     )
     if faults:
-        raise Refusal("invalid-request", "the entry is not accepted", faults)
+        words = "; ".join(f"{fault.field} {fault.problem}" for fault in faults)
+        raise Refusal("invalid-request", words, faults)
 
 
 def _check_usable(entry: dict[str, str], count: int) -> None:

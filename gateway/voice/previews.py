@@ -126,14 +126,24 @@ class Previews:
         await self._desk.close()
 
     async def preview(
-        self, shop: Shop, text: str, category: Category, language: str | None, *, is_left: bool
+        self,
+        shop: Shop,
+        text: str,
+        category: Category,
+        language: str | None,
+        *,
+        is_left: bool,
+        is_operator: bool,
     ) -> SpokenPreview:
         """Speak a message of a shop as a call would.
 
-        `is_left`: whether the message would be left on a voicemail. Raises Refusal.
+        `is_left`: whether the message would be left on a voicemail. Raises Refusal; to the operator
+        alone with what engines say of their failures.
         """
         spoken_in = language or shop.speech.language or self._settings.language
-        script, left, why, audio = await self._hear(_Asked(shop, text, category, spoken_in))
+        with told(is_operator=is_operator):
+            asked = _Asked(shop, text, category, spoken_in)
+            script, left, why, audio = await self._hear(asked)
         links = await self._open_links()
         expires_s = int(self._clock() + self._settings.link_s)
         return SpokenPreview(
@@ -189,11 +199,10 @@ class Previews:
         is_read = False
         try:
             async with self._turns.turn(shop.id):
-                with told():
-                    script, left, why = await self._read(asked)
-                    is_read = True
-                    words, language = script.spoken, asked.language
-                    audio = await self._desk.say(words, language, shop.speech, is_words=True)
+                script, left, why = await self._read(asked)
+                is_read = True
+                words, language = script.spoken, asked.language
+                audio = await self._desk.say(words, language, shop.speech, is_words=True)
             return _Heard(script.text, left, why, audio)
         except BaseException:
             if is_read:

@@ -16,8 +16,11 @@ _SHORTEN: Final = "shorten it: a call of about a minute is listened to"
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Turn what speech raises into refusals that name the field."""
+def told(*, is_operator: bool) -> Iterator[None]:
+    """Turn what speech raises into refusals that name the field.
+
+    `is_operator`: whether why engines fail is told in their words, which may name other machines.
+    """
     from gateway.voice.script import ScriptError
     from tts.engine import NotSpoken, TextRefused
     from tts.lexicon import LexiconError
@@ -34,11 +37,13 @@ def told() -> Iterator[None]:
             raise faulty("text", f"cannot be spoken: {error}", _SHORTEN) from error
         raise faulty("text", f"cannot be spoken: {error}", "write it in words") from error
     except LexiconError as error:
-        raise faulty("lexicon", str(error), "`gateway lexicon` changes it") from error
+        hint = "`gateway lexicon` changes it"
+        raise faulty("lexicon", f"cannot be used: {error}", hint) from error
     except ScriptError as error:
-        raise faulty("shop", str(error), "`gateway shop set` changes the shop") from error
+        hint = "`gateway shop set` changes the shop"
+        raise faulty("shop", f"cannot be spoken for: {error}", hint) from error
     except NotSpoken as error:
-        raise _not_spoken(error) from error
+        raise _not_spoken(error, is_operator) from error
 
 
 def faulty(field: str, problem: str, hint: str) -> Refusal:
@@ -46,9 +51,14 @@ def faulty(field: str, problem: str, hint: str) -> Refusal:
     return Refusal("invalid-request", f"{field} {problem}", (Fault(field, problem, hint),))
 
 
-def _not_spoken(error: NotSpoken) -> Refusal:
+def _not_spoken(error: NotSpoken, is_operator: bool) -> Refusal:
     """Every engine that did not speak, and why."""
-    words = "; ".join(f"{each.engine}: {each.reason}" for each in error.attempts)
+    reasons = [
+        each.reason if is_operator or not each.is_temporary else "does not speak at the moment"
+        for each in error.attempts
+    ]
+    named = zip(error.attempts, reasons, strict=True)
+    words = "; ".join(f"{each.engine}: {reason}" for each, reason in named)
     detail = f"No engine could speak ({words or 'none was named'})."
     if error.is_temporary:
         wait_s = math.ceil(error.retry_after_s or 5.0)

@@ -99,7 +99,8 @@ def _forbidden(speech: ShopSpeech, built: Built) -> list[Fault]:
         Fault(
             "engines",
             f"has {name}, which sends texts to another machine, and the shop does not allow that",
-            f"allow it, if the shop agrees: --allow-engine {','.join([*speech.allowed, name])}",
+            f"allow it, if the shop agrees: --allow-engine {','.join([*speech.allowed, name])};"
+            " else leave it out of --engines",
         )
         for name in speech.engines
         if name in remote and name not in speech.allowed

@@ -209,6 +209,28 @@ async def test_texts_stay_here_unless_the_shop_allows_otherwise(api: Api, tmp_pa
     assert {voice["engine"] for voice in everything[1]["voices"]} == {"pico"}
 
 
+async def test_what_engines_say_of_their_failures_is_for_operators(
+    api: Api, tmp_path: Path
+) -> None:
+    """It may name machines that are no concern of a shop, which is told when to try again."""
+    async with OpenaiServer() as openai:
+        url = openai.url
+        speaker = speaking(
+            api, tmp_path / "speech", engines=("openai",), openai_url=url,
+            openai_model="sample", openai_voices={"en": ("sample",)},
+        )  # fmt: skip
+    api.directory.shops["sample"] = replace(SAMPLE, speech=ShopSpeech(allowed=("openai",)))
+    try:
+        status, told, headers = await api.call("POST", PREVIEW, CALL)
+        assert (status, "Retry-After" in headers) == (503, True)
+        assert "openai: does not speak at the moment" in told["detail"]
+        body = CALL | {"shop": "sample"}
+        _, told, _ = await api.call("POST", PREVIEW, body, key=ADMIN_KEY)
+        assert "no connection" in told["detail"]
+    finally:
+        await speaker.close()
+
+
 async def test_voices(voiced: Api) -> None:
     """Engines in their order, and voices of the languages that are read."""
     status, told, _ = await voiced.call("GET", "/v1/voices")

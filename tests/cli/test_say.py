@@ -90,7 +90,8 @@ def test_options_of_a_call(spoken: Terminal, tmp_path: Path) -> None:
     assert "Press" not in spoken.json(*say, "--voicemail")["script"]
     assert spoken.json(*say, "--voice", "pico:en-GB")["voice"] == "pico:en-GB"
     err = spoken.fail(*say, "--category", "marketing", "--voicemail")
-    assert "toll-free" in err
+    assert "--voicemail of a marketing call" in err and "toll-free" in err
+    assert "shop set" not in err  # it has nothing that would help
 
 
 @pytest.mark.parametrize(
@@ -100,6 +101,9 @@ def test_options_of_a_call(spoken: Terminal, tmp_path: Path) -> None:
         (("--engine", "gtts"), "gateway shop set sample --allow-engine gtts"),
         (("--voice", "pico:xx"), "there are: pico:en-US, pico:en-GB"),
         (("--voice", "pico:es-ES"), "no voice that reads 'en'"),
+        (("--voice", "pico:es-ES"), "--language"),
+        (("--voice", "en-GB"), "--voice does not say which engine's voice it is"),
+        (("--voice", "pico:en-GB", "--engine", "gtts"), "--voice is not one of gtts"),
         (("-o", "/nowhere/a.wav"), "cannot be written"),
     ],
 )
@@ -191,10 +195,29 @@ def test_voices(environment: pytest.MonkeyPatch, spoken: Terminal) -> None:
     assert "pico:en-GB" in out and "goes to another machine" in out
     out = spoken.run("voices", "--shop", "sample")
     assert "goes to another machine" not in out
-    assert "gateway shop set --allow-engine gtts" in out
+    assert "gateway shop set sample --allow-engine gtts" in out
     told = spoken.json("voices", "--shop", "sample")
     assert [engine["is_allowed"] for engine in told["engines"]] == [True, False]
     assert {voice["engine"] for voice in told["voices"]} == {"pico"}
+
+
+def test_what_a_shop_allows_already_stays_allowed_by_the_advice(
+    spoken: Terminal, tmp_path: Path
+) -> None:
+    """The list is always given whole, so the advice names all of it."""
+    (tmp_path / "gateway.toml").write_text(
+        "[speech]\n"
+        'engines = ["pico", "gtts", "openai"]\n'
+        'openai_url = "http://127.0.0.1:9/v1"\n'
+        'openai_model = "sample"\n'
+        'openai_voices = { en = ["sample"] }\n',
+        encoding="utf-8",
+    )
+    spoken.run("shop", "set", "sample", "--allow-engine", "openai")
+    advice = "gateway shop set sample --allow-engine openai,gtts"
+    assert advice in spoken.run("voices", "--shop", "sample")
+    path = str(tmp_path / "a.wav")
+    assert advice in spoken.fail("say", "--shop", "sample", TEXT, "-o", path, "--engine", "gtts")
 
 
 def test_a_lexicon_from_first_to_last(spoken: Terminal) -> None:

@@ -49,8 +49,8 @@ async def test_an_entry_is_set_changed_and_removed(store: Database) -> None:
         ("x", "\U0001f600", "says nothing"),
         ("x" * (MAX_WRITTEN + 1), "x", "longer than"),
         ("x", "y" * 121, "more than 120"),
-        ("a\0", "x", "not accepted"),
-        ("a\ud800", "x", "not accepted"),
+        ("a\0", "x", "written has a character that cannot be kept"),
+        ("x", "a\ud800", "spoken has a character that cannot be kept"),
     ],
 )
 async def test_what_could_never_be_said_is_refused(

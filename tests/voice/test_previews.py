@@ -44,13 +44,17 @@ async def hear(
     language: str | None = None,
     *,
     is_left: bool = True,
+    is_operator: bool = False,
 ) -> SpokenPreview:
-    return await stage.previews.preview(whose, text, category, language, is_left=is_left)
+    who = {"is_left": is_left, "is_operator": is_operator}
+    return await stage.previews.preview(whose, text, category, language, **who)
 
 
-async def refused(stage: Stage, text: str = TEXT, whose: Shop = SHOP) -> Refusal:
+async def refused(
+    stage: Stage, text: str = TEXT, whose: Shop = SHOP, *, is_operator: bool = False
+) -> Refusal:
     with pytest.raises(Refusal) as caught:
-        await hear(stage, text, whose)
+        await hear(stage, text, whose, is_operator=is_operator)
     return caught.value
 
 
@@ -104,13 +108,20 @@ async def test_the_next_engine_speaks_when_one_is_down(stage: Stage) -> None:
 
 
 async def test_engines_that_are_all_down_are_told(stage: Stage) -> None:
-    """With each one's own words, and when to try again."""
-    stage.away.error = EngineError("HTTP 429", retry_after_s=7.2)
+    """With when to try again, and to operators in the engines' own words: they may name machines
+    that are no concern of a shop.
+    """
+    stage.away.error = EngineError("no connection to 192.0.2.7", retry_after_s=7.2)
     stage.here.error = EngineError("here took over 10 s")
-    refusal = await refused(stage, whose=shop(allowed=("away",)))
-    assert refusal.type == "unavailable"
-    assert refusal.retry_after_s == 8
-    assert "away: HTTP 429" in refusal.detail and "here took over" in refusal.detail
+    whose = shop(allowed=("away",))
+    refusal = await refused(stage, whose=whose)
+    assert (refusal.type, refusal.retry_after_s) == ("unavailable", 8)
+    assert "away: does not speak at the moment; here: does not" in refusal.detail
+    refusal = await refused(stage, "Another.", whose, is_operator=True)
+    assert "here: here took over 10 s" in refusal.detail
+    for name in ("french", "unknown"):
+        refusal = await refused(stage, whose=shop(engines=("away", name), language="fr"))
+        assert f"away: may not have this text; {name}: is not set up" in refusal.detail
 
 
 async def test_an_engine_that_cannot_be_made_leaves_the_others(
