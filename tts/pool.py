@@ -14,11 +14,11 @@ import os
 import subprocess
 import sys
 from asyncio import BaseTransport, StreamReader, StreamReaderProtocol, StreamWriter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from tts import wire
 from tts.confine import Limits
@@ -72,6 +72,7 @@ class WorkerPool:
         self._waiting = 0
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
+        self._endings: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
     @property
@@ -109,9 +110,8 @@ class WorkerPool:
     async def close(self) -> None:
         """End all processes."""
         self._is_closed = True
-        await asyncio.gather(*(worker.end() for worker in list(self._all)))
-        self._all.clear()
         self._idle.clear()
+        await asyncio.gather(*map(self._drop, list(self._all)), *self._endings)
 
     async def _ask(self, head: wire.Head, body: bytes) -> tuple[wire.Head, bytearray]:
         try:
@@ -144,11 +144,14 @@ class WorkerPool:
                 await self._drop(worker)
                 if isinstance(error, TimeoutError):
                     raise EngineError(f"{self._kind} took over {self._timeout_s:g} s") from None
-                if not isinstance(error, (EOFError, OSError, wire.FrameError)):
+                if isinstance(error, wire.FrameError):
+                    raise EngineError(f"{self._kind} answered with no frame") from None
+                if not isinstance(error, (EOFError, OSError)):
                     raise
-                if worker.has_answered and not isinstance(error, wire.FrameError):
+                if worker.has_answered:
                     is_again = True
                     continue
+                self._require_open()
                 raise EngineError(f"{self._kind} broke off ({worker.fate})") from None
             worker.has_answered = True
             self._idle.append(worker)
@@ -174,15 +177,19 @@ class WorkerPool:
             if worker.is_alive:
                 return worker
             await self._drop(worker)
-        worker = await _Worker.start(self._kind, self._command)
+        worker = _Worker.start(self._kind, self._command)
         self._all.add(worker)
         try:
-            self._require_open()  # who closed it meanwhile did not see this worker
             async with asyncio.timeout(START_TIMEOUT_S):
+                await worker.connect()
                 head, _ = await worker.next_frame()
         except BaseException as error:
             await self._drop(worker)
-            if isinstance(error, (TimeoutError, EOFError, OSError, wire.FrameError)):
+            self._require_open()  # else it is we who ended it
+            if isinstance(error, TimeoutError):
+                words = f"{self._kind} did not start within {START_TIMEOUT_S:g} s"
+                raise EngineError(words) from None
+            if isinstance(error, (EOFError, OSError, wire.FrameError)):
                 raise EngineError(f"{self._kind} did not start ({worker.fate})") from None
             raise
         if "error" in head:
@@ -195,37 +202,36 @@ class WorkerPool:
             raise EngineError(f"{self._kind} is shut down")
 
     async def _drop(self, worker: _Worker) -> None:
+        """End it, whether who asked waits for that or goes away once more."""
         self._all.discard(worker)
-        await worker.end()
+        ending = asyncio.create_task(worker.end())
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+        await asyncio.shield(ending)
 
 
 class _Worker:
     """One process."""
 
-    def __init__(
-        self,
-        process: subprocess.Popen[bytes],
-        requests: StreamWriter,
-        answers: StreamReader,
-        pipe: BaseTransport,
-    ) -> None:
-        """`pipe` is where the answers come from."""
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
-        self._requests = requests
-        self._answers = answers
-        self._pipe = pipe
+        self._answers = StreamReader(limit=_PIPE_BYTES)
+        self._requests: StreamWriter
+        self._pipes: list[tuple[BaseTransport, Callable[[], None]]] = []
         self.has_answered = False
 
     @classmethod
-    async def start(cls, kind: str, options: str) -> _Worker:
-        """Start a process; it is ready once its first frame has come.
+    def start(cls, kind: str, options: str) -> _Worker:
+        """Start a process, to be connected to; it is ready once its first frame has come.
 
         Not by the event loop's own means: some copy the memory of the whole gateway for it and hold
         all up for 5 to 10 ms, where Popen borrows it and takes a third of a millisecond.
         """
-        command = (sys.executable, "-m", "tts.worker", kind, str(os.getpid()), options)
+        parent = str(os.getpid())
+        # -P: what lies in the folder that the gateway was started in is nobody's library.
+        command = (sys.executable, "-P", "-m", "tts.worker", kind, parent, options)
         try:
-            process = subprocess.Popen(  # noqa: ASYNC220
+            process = subprocess.Popen(
                 command,
                 stdin=PIPE,
                 stdout=PIPE,
@@ -235,11 +241,22 @@ class _Worker:
             )
         except OSError as error:
             raise EngineError(f"{kind} did not start ({error.strerror})") from error
-        try:
-            return cls(process, *await _connected(process))
-        except BaseException:
-            process.kill()
-            raise
+        return cls(process)
+
+    async def connect(self) -> None:
+        """Take hold of the ends of its pipes that are ours."""
+        loop = asyncio.get_running_loop()
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None and stdout is not None  # noqa: S101 - pipes were asked for
+        answers, _ = await loop.connect_read_pipe(
+            lambda: StreamReaderProtocol(self._answers), _given_to(loop, stdout)
+        )
+        self._pipes.append((answers, answers.close))
+        requests, protocol = await loop.connect_write_pipe(
+            lambda: StreamReaderProtocol(StreamReader()), _given_to(loop, stdin)
+        )
+        self._pipes.append((requests, requests.abort))  # not waiting for what is not written yet
+        self._requests = StreamWriter(requests, protocol, None, loop)
 
     @property
     def pid(self) -> int:
@@ -278,11 +295,17 @@ class _Worker:
     async def end(self) -> None:
         """Kill it, and see it gone. A worker holds nothing worth a farewell; but one that has
         closed its pipe is let end by itself, and so keeps its fate."""
-        if self._answers.at_eof() or self._requests.is_closing():
-            await self._gone()
-        self._process.kill()
-        self._requests.close()
-        self._pipe.close()
+        try:
+            if self._answers.at_eof() or any(pipe.is_closing() for pipe, _ in self._pipes):
+                await self._gone()
+        finally:
+            self._process.kill()
+            for pipe, hang_up in self._pipes:
+                if not pipe.is_closing():
+                    hang_up()
+            for file in (self._process.stdin, self._process.stdout):
+                if file is not None:  # closed long ago if the loop has taken it over
+                    file.close()
         await self._gone()
 
     async def _gone(self) -> None:
@@ -292,17 +315,16 @@ class _Worker:
                     await asyncio.sleep(_LOOK_EVERY_S)
 
 
-async def _connected(
-    process: subprocess.Popen[bytes],
-) -> tuple[StreamWriter, StreamReader, BaseTransport]:
-    """The ends of its pipes that are ours."""
-    loop = asyncio.get_running_loop()
-    answers, unused = StreamReader(limit=_PIPE_BYTES), StreamReader()
-    pipe, _ = await loop.connect_read_pipe(lambda: StreamReaderProtocol(answers), process.stdout)
-    transport, protocol = await loop.connect_write_pipe(
-        lambda: StreamReaderProtocol(unused), process.stdin
-    )
-    return StreamWriter(transport, protocol, None, loop), answers, pipe
+def _given_to(loop: asyncio.AbstractEventLoop, file: IO[bytes]) -> IO[bytes]:
+    """An end of a pipe that the loop closes.
+
+    uvloop closes the descriptor, and then the file that it was given: by then a thread may have
+    opened another under the same number, so the file must not own it.
+    """
+    with file:
+        descriptor = os.dup(file.fileno())
+    is_owner = isinstance(loop, asyncio.BaseEventLoop)
+    return os.fdopen(descriptor, "rb", buffering=0, closefd=is_owner)
 
 
 def _environment() -> dict[str, str]:

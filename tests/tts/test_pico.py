@@ -167,16 +167,15 @@ async def test_an_end_while_a_worker_starts_leaves_none() -> None:
     engine = PicoEngine(workers=1)
     speaking = asyncio.create_task(engine.synthesize(TEXT, VOICE))
     started: list[int] = []
-    plain = pool._Worker.start
+    plain = pool._Worker.connect
 
-    async def slow(*arguments: str) -> pool._Worker:
-        worker = await plain(*arguments)
+    async def slow(worker: pool._Worker) -> None:
         started.append(worker.pid)
         await engine.close()
-        return worker
+        await plain(worker)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pool._Worker, "start", slow)
+        patch.setattr(pool._Worker, "connect", slow)
         with pytest.raises(EngineError, match="shut down"):
             await speaking
     assert pids(engine) == []
