@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tts.steps import Steps, at_once
-from tts.text.cleaning import clean
+from tts.text.cleaning import cleaning
 
 MAX_ENTRIES: Final = 500
 MAX_WRITTEN: Final = 60
@@ -17,6 +17,8 @@ MAX_SPOKEN: Final = 120
 """Characters of what is said for it."""
 KEPT: Final = 512
 """Lexicons kept ready for use."""
+KEPT_ENTRIES: Final = 20_000
+"""Entries of all that are kept, which have up to a kilobyte each."""
 
 _BEGINS = re.compile(r"(?<![\w@])(?<!\w\.)\S")
 """Where a word may begin: not within another, nor within a web or e-mail address."""
@@ -90,23 +92,28 @@ def compiling(entries: Mapping[str, str], letters: str) -> Steps[Lexicon]:
     folded: dict[str, str] = {}
     lengths: dict[str, set[int]] = {}
     for written, spoken in entries.items():
-        form, said = _checked(written, spoken, letters)
+        form, said = yield from _checked(written, spoken, letters)
         (folded if form == form.lower() else exact)[form] = said
         lengths.setdefault(form[0].lower(), set()).add(len(form))
         yield
     ordered = {first: tuple(sorted(each, reverse=True)) for first, each in lengths.items()}
-    if len(_kept) >= KEPT:
-        _kept.pop(next(iter(_kept)), None)
+    while _kept and (len(_kept) >= KEPT or _entries_kept() + len(entries) > KEPT_ENTRIES):
+        del _kept[next(iter(_kept))]
     lexicon = _kept[key] = Lexicon(exact, folded, ordered)
     return lexicon
 
 
-def _checked(written: str, spoken: str, letters: str) -> tuple[str, str]:
+def _entries_kept() -> int:
+    return sum(len(key[0]) for key in _kept)
+
+
+def _checked(written: str, spoken: str, letters: str) -> Steps[tuple[str, str]]:
     if len(written) > MAX_WRITTEN:
         raise LexiconError(written, f"is longer than {MAX_WRITTEN} characters")
     if len(spoken) > MAX_SPOKEN:
         raise LexiconError(written, f"is said with more than {MAX_SPOKEN} characters")
-    form, said = clean(written, letters), clean(spoken, letters)
+    form = yield from cleaning(written, letters)
+    said = yield from cleaning(spoken, letters)
     if not any(c.isalnum() for c in form):
         raise LexiconError(written, "has no letter or digit that could be found in a text")
     if not any(c.isalnum() for c in said):

@@ -27,7 +27,7 @@ from tts.text import (
     quantities,
     wording,
 )
-from tts.text.cleaning import clean, finish
+from tts.text.cleaning import cleaning, finish
 from tts.text.english import ENGLISH
 from tts.text.french import FRENCH
 from tts.text.grammar import Grammar, Rule, rule
@@ -67,7 +67,9 @@ def normalizing(
     grammar = _GRAMMARS.get(language[:2].lower())
     if grammar is None:
         raise UnspeakableText(f"no rules for language {language[:10]!r}; known: {_known()}")
-    plain = clean(text, grammar.letters)
+    plain = yield from cleaning(text, grammar.letters)
+    if len(plain) > _HOPELESS_CHARS:
+        raise _too_long()
     if lexicon:
         ready = yield from compiling(lexicon, grammar.letters)
         plain = yield from ready.apply(plain)

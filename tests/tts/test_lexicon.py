@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tts.normalize as normalize_module
-from tts.lexicon import KEPT, MAX_ENTRIES, LexiconError, compiled, compiling
+from tts.lexicon import KEPT, KEPT_ENTRIES, MAX_ENTRIES, LexiconError, compiled, compiling
 from tts.normalize import UnspeakableText, UnspeakablyLong, normalize
 from tts.steps import at_once
 
@@ -106,6 +106,21 @@ def test_a_lexicon_is_made_ready_once() -> None:
     for number in range(KEPT):
         compiled({"shop": f"store {number}"}, "")
     assert len(list(compiling({"shop": "store"}, ""))) == 1
+
+
+def test_large_lexicons_that_are_kept_have_a_bound_in_memory() -> None:
+    """A few large ones push out the others, however few they are."""
+    large = {f"w{number}": "x" for number in range(MAX_ENTRIES)}
+    compiled({"shop": "store"}, "")
+    for number in range(KEPT_ENTRIES // MAX_ENTRIES):
+        compiled({**large, "w0": f"x {number}"}, "")
+    assert len(list(compiling({"shop": "store"}, ""))) == 1
+    assert len(list(compiling({**large, "w0": f"x {number}"}, ""))) == 0
+
+
+def test_an_entry_of_other_scripts_is_made_ready_in_small_steps() -> None:
+    """A character that was never seen takes longer than one that was."""
+    assert len(list(compiling({"shop": "x" + "\u4e00" * 119}, ""))) > 2
 
 
 def test_a_form_at_the_end_of_a_text_is_whole() -> None:

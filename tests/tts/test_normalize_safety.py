@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tts.normalize as normalize_module
 from speech.messages import messages
 from tts.engine import MAX_SPOKEN_CHARS, MAX_TEXT_CHARS
 from tts.normalize import LANGUAGES, UnspeakableText, normalize, normalizing
+from tts.text.cleaning import MOST_MARKS, clean, cleaning
 
 ALPHABET = {
     "en": re.compile(r"[A-Za-z ,.?!']+"),
@@ -149,3 +153,32 @@ def test_a_long_text_is_read_in_small_steps(language: str) -> None:
     """A match in a step: an event loop between them is never held up for long."""
     few, many = (len(list(normalizing("12 " * count, language))) for count in (10, 100))
     assert many - few >= 90
+
+
+def test_other_scripts_are_read_in_small_steps() -> None:
+    """A character that was never seen takes longer than one that was."""
+    assert len(list(cleaning("\u4e00" * MAX_TEXT_CHARS, ""))) >= 30
+
+
+def test_heaps_of_accents_are_never_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unicode takes the square of their number for it: 20 ms for a text of nothing else."""
+    sorted_texts: list[str] = []
+    to_sort = unicodedata.normalize
+
+    def normalized(form: Literal["NFC", "NFKD"], text: str) -> str:
+        sorted_texts.append(text)
+        return to_sort(form, text)
+
+    monkeypatch.setattr(unicodedata, "normalize", normalized)
+    assert clean("e" + "\u0301\u0323" * 999 + "l", "") == "el"
+    assert max(map(len, sorted_texts)) <= 2 + MOST_MARKS
+    assert clean("Nguye\u0302\u0303n", "") == "Nguyen"
+
+
+def test_what_grows_when_it_is_made_plain_is_refused_before_it_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One character may stand for many: "\u00bd" is " 1/2"."""
+    monkeypatch.setattr(normalize_module, "_apply", None)
+    with pytest.raises(UnspeakableText, match="more than 2,500"):
+        normalize("\u00bd" * MAX_TEXT_CHARS)

@@ -11,8 +11,17 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from tts.steps import Steps, at_once
+
 LONGEST_WORD = 30
 """Letters without a space that an engine is given; Pico fails on long ones."""
+
+MOST_MARKS = 4
+"""Accents that one letter may bear. Unicode sorts them, in a time that grows with the square of
+their number: a text of nothing else would take the event loop for 20 ms."""
+
+_PIECE = 64
+"""Characters that a step looks at. Each that was never seen before takes 10 µs."""
 
 _PLAIN = str.maketrans(
     {
@@ -59,8 +68,13 @@ def clean(text: str, letters: str) -> str:
     Other letters lose their accents, digits of other scripts become ours, and what is left of
     other scripts, emoji and control characters becomes a space.
     """
+    return at_once(cleaning(text, letters))
+
+
+def cleaning(text: str, letters: str) -> Steps[str]:
+    """The same in steps."""
     if not text.isascii():
-        text = _to_plain(text, letters)
+        text = yield from _to_plain(text, letters)
     if "\n" in text or "\r" in text:
         text = _LINES.sub(_line_end, text.replace("\r", "\n").strip())
     if not _SMILING.isdisjoint(text):
@@ -77,9 +91,24 @@ def _line_end(match: re.Match[str]) -> str:
     return " " if before in ".?!,:;" else ". "
 
 
-def _to_plain(text: str, letters: str) -> str:
-    text = unicodedata.normalize("NFC", text).translate(_PLAIN)
-    return "".join(c if c < "\x80" else _plain_of(c, letters) for c in text)
+def _to_plain(text: str, letters: str) -> Steps[str]:
+    text = unicodedata.normalize("NFC", _with_few_marks(text)).translate(_PLAIN)
+    plain = []
+    for start in range(0, len(text), _PIECE):
+        yield
+        piece = text[start : start + _PIECE]
+        plain += [c if c < "\x80" else _plain_of(c, letters) for c in piece]
+    return "".join(plain)
+
+
+def _with_few_marks(text: str) -> str:
+    kept = []
+    marks = 0
+    for char in text:
+        marks = marks + 1 if unicodedata.combining(char) else 0
+        if marks <= MOST_MARKS:
+            kept.append(char)
+    return "".join(kept)
 
 
 @lru_cache(maxsize=4096)
