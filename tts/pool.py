@@ -171,12 +171,12 @@ class WorkerPool:
 
     async def _take(self, *, is_new: bool = False) -> _Worker:
         """A worker that lives; a new one if there is none, or if it `is_new` that is wanted."""
-        self._require_open()
         while self._idle and not is_new:
             worker = self._idle.pop()
             if worker.is_alive:
                 return worker
             await self._drop(worker)
+        self._require_open()
         worker = _Worker.start(self._kind, self._command)
         self._all.add(worker)
         try:
@@ -185,13 +185,12 @@ class WorkerPool:
                 head, _ = await worker.next_frame()
         except BaseException as error:
             await self._drop(worker)
+            if not isinstance(error, (EOFError, OSError, wire.FrameError)):
+                raise
             self._require_open()  # else it is we who ended it
-            if isinstance(error, TimeoutError):
-                words = f"{self._kind} did not start within {START_TIMEOUT_S:g} s"
-                raise EngineError(words) from None
-            if isinstance(error, (EOFError, OSError, wire.FrameError)):
-                raise EngineError(f"{self._kind} did not start ({worker.fate})") from None
-            raise
+            is_late = isinstance(error, TimeoutError)
+            why = f"within {START_TIMEOUT_S:g} s" if is_late else f"({worker.fate})"
+            raise EngineError(f"{self._kind} did not start {why}") from None
         if "error" in head:
             await self._drop(worker)
             raise EngineError(str(head["error"]))

@@ -281,3 +281,17 @@ async def test_an_end_while_a_worker_speaks_is_told_as_such() -> None:
     await engine.close()
     with pytest.raises(EngineError, match="pico is shut down"):
         await asking
+
+
+async def test_an_end_while_a_dead_worker_is_put_away_starts_no_other() -> None:
+    """Whoever closes an engine has closed all of it."""
+    engine = PicoEngine(workers=1, timeout_s=60.0)
+    await spoken(engine)
+    only(engine)._answers.feed_eof()
+    asking = asyncio.create_task(spoken(engine))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    await engine.close()
+    with pytest.raises(EngineError, match="pico is shut down"):
+        await asking
+    assert engine._pool.pids == []
