@@ -24,6 +24,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from tts import cache_files
 from tts.cache_files import HEADER_BYTES, KEY_CHARS
+from tts.engine import EngineError
 from tts.turns import Bell
 
 log = logging.getLogger(__name__)
@@ -31,9 +32,12 @@ log = logging.getLogger(__name__)
 FALLBACK_BYTES: Final = 32 << 20
 """What is kept in memory when the folder cannot be used, or has no room."""
 
+_SHUT_DOWN: Final = "speech is shut down"
 _AT_A_TIME: Final = 256
 _SWEEP_S: Final = 600.0
 _LOG_EVERY_S: Final = 60.0
+_END_S: Final = 2.0
+"""How long a disk that does not answer is waited for at the end."""
 
 Render = Callable[[], Awaitable[bytes]]
 _T = TypeVar("_T")
@@ -84,6 +88,7 @@ class Cache:
         self._threads = ThreadPoolExecutor(2, "speech-cache")
         self._sweeper: asyncio.Task[None] | None = None
         self._logged = float("-inf")
+        self._is_closed = False
 
     @property
     def used_bytes(self) -> int:
@@ -101,13 +106,15 @@ class Cache:
         self._sweeper = asyncio.create_task(self._sweep_for_ever())
 
     async def close(self) -> None:
-        """Stop rendering; what is stored stays."""
+        """Stop rendering; what is stored stays. Who still waits has EngineError."""
+        self._is_closed = True
         tasks: list[asyncio.Task[Any]] = [flight.task for flight in self._flights.values()]
         tasks += [self._sweeper] if self._sweeper else []
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._threads.shutdown(wait=True)
+        ending = asyncio.create_task(asyncio.to_thread(self._threads.shutdown))
+        await asyncio.wait([ending], timeout=_END_S)
 
     async def clear(self) -> None:
         """Forget everything."""
@@ -128,7 +135,9 @@ class Cache:
         if self._folder is None:
             return None
         found = await self._off_loop(cache_files.read, self._path(key), bytes.fromhex(key))
-        content, made = found or (None, 0.0)
+        if found is None:  # it may well be there: the disk, or the system, refuses just now
+            return None
+        content, made = found
         if content is None or made + self._ttl_s <= self._clock():
             await self._forget([key] if entry else [])
             return None
@@ -142,11 +151,15 @@ class Cache:
         However many ask for a key at a time, one looks and renders, and all have its result or its
         error. Rendering goes on when those who asked went away.
         """
+        if self._is_closed:
+            raise EngineError(_SHUT_DOWN)
         if (flight := self._flights.get(key)) is None:
             flight = _Flight(asyncio.create_task(self._fly(key, render)), Bell())
             self._flights[key] = flight
             flight.task.add_done_callback(lambda _: self._landed(key))
         await flight.landed.wait()
+        if flight.task.cancelled():
+            raise EngineError(_SHUT_DOWN)  # not who waits was cancelled
         return flight.task.result()
 
     async def _fly(self, key: str, render: Render) -> tuple[bytes, bool]:
@@ -244,7 +257,9 @@ class Cache:
         return f"{self._folder}/{name}{suffix}"
 
     async def _off_loop(self, function: Callable[..., _T], *arguments: object) -> _T | None:
-        """Run what touches the disk in a thread; None if the disk refuses."""
+        """Run what touches the disk in a thread; None if the disk refuses, or after the end."""
+        if self._is_closed:
+            return None
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._threads, function, *arguments)

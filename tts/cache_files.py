@@ -51,7 +51,8 @@ def listed(folder: str, now: float) -> list[tuple[str, int, float]]:
             except FileNotFoundError:  # deleted meanwhile
                 continue
             if suffix == UNFINISHED and now - status.st_mtime > _ORPHAN_S:
-                delete([file.path])
+                with contextlib.suppress(OSError):  # others are counted all the same
+                    delete([file.path])
             elif suffix == SUFFIX and len(key) == KEY_CHARS:
                 found.append((key, status.st_size, status.st_mtime))
     return sorted(found, key=lambda each: each[2])

@@ -41,6 +41,9 @@ ENGINE_TIMEOUT_S: Final = 90.0
 """What an engine may take at most, waiting for its turn included. Engines of ours give up
 earlier."""
 
+_MAX_OCTETS: Final = int((MAX_AUDIO_S + 1) * PHONE_RATE)
+"""With the silence before and after it."""
+
 Normalizing = Callable[[str, str, Mapping[str, str]], Steps[str]]
 
 
@@ -130,7 +133,7 @@ class Speech:
         await self._cache.close()
         closings = (engine.close() for engine in self._engines.values())
         await asyncio.gather(*closings, return_exceptions=True)
-        self._threads.shutdown(wait=True)
+        self._threads.shutdown(wait=False)  # what it still does touches nothing
 
     def voices(self, allowed: frozenset[str] | None = None) -> tuple[Voice, ...]:
         """The voices of the engines allowed."""
@@ -206,7 +209,7 @@ class Speech:
         try:
             async with asyncio.timeout(ENGINE_TIMEOUT_S):
                 if isinstance(engine, TelephoneEngine):
-                    return await engine.telephone(script, voice, law)
+                    return _checked(await engine.telephone(script, voice, law))
                 pcm = await engine.synthesize(script, voice)
             if pcm.duration_s > MAX_AUDIO_S:
                 raise TooLong
@@ -259,6 +262,15 @@ def cache_key(engine: Engine, voice: Voice, law: str, script: str) -> str:
 
 def _is_allowed(engine: Engine, allowed: frozenset[str] | None) -> bool:
     return not engine.is_remote if allowed is None else engine.name in allowed
+
+
+def _checked(octets: bytes) -> bytes:
+    """What an engine says is telephone audio, if it may be. Raises EngineError."""
+    if not isinstance(octets, bytes) or not octets:
+        raise EngineError("answered with no audio")
+    if len(octets) > _MAX_OCTETS:
+        raise TooLong
+    return octets
 
 
 def _telephone(pcm: Pcm, pre_emphasis: float, law: str) -> bytes:

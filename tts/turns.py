@@ -17,6 +17,9 @@ from tts.steps import Steps, T
 SLICE_S: Final = 0.0005
 """How long steps are taken without a pause."""
 
+LONGEST_PAUSE_S: Final = 0.1
+"""A step that seems to have taken longer did not: the whole process stood still meanwhile."""
+
 WOKEN_AT_A_TIME: Final = 16
 
 
@@ -34,13 +37,14 @@ class Turns:
             while True:
                 next(work)
                 if (took_s := time.monotonic() - begun_s) >= SLICE_S:
-                    await asyncio.sleep(took_s)
+                    await asyncio.sleep(min(took_s, LONGEST_PAUSE_S))
                     begun_s = time.monotonic()
         except StopIteration as end:
             done: T = end.value
             return done
         finally:
-            pause_s = time.monotonic() - begun_s
+            work.close()
+            pause_s = min(time.monotonic() - begun_s, LONGEST_PAUSE_S)
             asyncio.get_running_loop().call_later(pause_s, self._lock.release)
 
 

@@ -29,6 +29,7 @@ from tts.engine import (
     Pcm,
     TextRefused,
     TooLong,
+    Voice,
 )
 from tts.pico import PicoEngine
 from tts.speech import Speech, Utterance
@@ -387,16 +388,32 @@ async def test_two_of_one_name(opened: Open) -> None:
 
 
 async def test_close_closes_engines(opened: Open) -> None:
-    """Engines are closed with it, also while one speaks."""
+    """Engines are closed with it, also while one speaks; who waits is told so."""
     engine = Parrot()
     engine.gate.clear()
     speech = opened(engine)
     saying = asyncio.create_task(speech.say(said()))
     await engine.begun.wait()
     await speech.close()
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(NotSpoken, match="speech is shut down") as caught:
         await saying
+    assert caught.value.is_temporary
     assert engine.is_closed
+
+
+@pytest.mark.parametrize(
+    ("octets", "why"),
+    [(b"", "no audio"), (8_000, "no audio"), (None, "no audio"), (bytes(1 << 20), "more than 120")],
+)
+async def test_telephone_audio_of_a_third_party(opened: Open, octets: object, why: str) -> None:
+    """Is looked at before it is kept and played: none, or hours of it, is refused."""
+
+    class Phone(Parrot):
+        async def telephone(self, text: str, voice: Voice, law: str) -> object:
+            return octets
+
+    with pytest.raises((NotSpoken, TextRefused), match=why):
+        await opened(Phone()).say(said())
 
 
 # ------------------------------------------------------------------- the default engine
