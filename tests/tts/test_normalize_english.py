@@ -87,6 +87,11 @@ MONEY = {
     "$20-$30": "twenty to thirty dollars",
     "Reg. $1,599": "regular one thousand five hundred ninety nine dollars",
     "Cash App $SampleBridal": "Cash App dollar sign SampleBridal",
+    "2 @ $50 ea": "two at fifty dollars each",
+    "$25off": "twenty five dollars off",
+    "25%-75% off": "twenty five to seventy five percent off",
+    "$1.2K-$2.4K": "one point two thousand dollars to two point four thousand dollars",
+    "50% dep. req'd, bal $25": "fifty percent deposit required, balance twenty five dollars",
 }
 TIMES = {
     "9-noon": "nine to noon",
@@ -126,6 +131,8 @@ TIMES = {
     "See you on sat": "See you on Saturday",
     "sat 12/5 at 3": "Saturday December fifth at three",
     "She sat on a bench 3 hours": "She sat on a bench three hours",
+    "Tu-Sa 10-6": "Tuesday to Saturday ten to six",
+    "W-F, 10-7": "Wednesday to Friday, ten to seven",
 }
 DATES = {
     "Sale 10/1-10/15": "Sale October first to October fifteenth",
@@ -164,6 +171,13 @@ DATES = {
     "6/8-12": "June eighth to twelfth",
     "Sept.-Oct.": "September to October.",
     "Exp. 04/28": "expires April twenty eighth",
+    "12-Dec-2026": "December twelfth, twenty twenty six",
+    "Dec-12": "December twelfth",
+    "2026/12/05": "December fifth, twenty twenty six",
+    "12.05.2026": "December fifth, twenty twenty six",
+    "December 5 through 7": "December fifth to seventh",
+    "Dec. 5 to 7": "December fifth to seventh",
+    "open Dec 5 to 7pm": "open December fifth to seven P M",
 }
 QUANTITIES = {
     "20%": "twenty percent",
@@ -203,6 +217,10 @@ QUANTITIES = {
     "Take in .75 in.": "Take in zero point seven five inches.",
     "5'7 tall": "five feet seven inches tall",
     "100s of veils": "hundreds of veils",
+    "sz S-XL": "size S to X L",
+    "5'4 1/2\" tall": "five feet four and a half inches tall",
+    "2x3 ft": "two by three feet",
+    "1:1 styling": "one on one styling",
 }
 PLACES = {
     "Call Dr. Smith or visit St. Louis.": "Call Doctor Smith or visit Saint Louis.",
@@ -220,6 +238,7 @@ PLACES = {
     "100-110 Main St": "one hundred to one ten Main Street",
     "Mon-Fri 9-5 Main St. store": "Monday to Friday nine to five Main Street store",
     "Rte 9, Bldg. C": "Route nine, Building C",
+    "W 34th St": "West thirty fourth Street",
 }
 WORDS = {
     "7pm => 8pm": "seven P M, eight P M",
@@ -262,6 +281,7 @@ WORDS = {
     "example.com/appt": "example dot com slash A P P T",
     "See you.Store opens at 9": "See you. Store opens at nine",
     "bit.ly/veil": "bit dot ly slash veil",
+    "Reply Y to conf, pls conf. now": "Reply Y to confirm, please confirm now",
 }
 
 

@@ -70,6 +70,24 @@ SPANISH = {
     "3.er piso, 1a prueba": "tercer piso, primera prueba",
     "p. ej. velo y/o tiara": "por ejemplo velo y o tiara",
     "x favor, s/n": "por favor, sin número",
+    "05.12.2026": "cinco de diciembre de dos mil veintiséis",
+    "a las 17.30 h": "a las diecisiete y treinta",
+    "a las 17.30": "a las diecisiete y treinta",
+    "a la 1, a las 21": "a la una, a las veintiuna",
+    "a la 1 p. m.": "a la una de la tarde.",
+    "a las 21 h": "a las veintiuna horas",
+    "1.000.000 €": "un millón de euros",
+    "$1'250.00": "mil doscientos cincuenta dólares",
+    "93 123 45 67 / 612 345 678": (
+        "nueve tres. uno dos tres. cuatro cinco. seis siete. seis uno dos. tres cuatro cinco."
+        " seis siete ocho"
+    ),
+    "Llame al 91.123.45.67": "Llame al nueve uno. uno dos tres. cuatro cinco. seis siete",
+    "(55) 1234-5678": "cinco cinco. uno dos tres cuatro. cinco seis siete ocho",
+    "1ºA, 3º izda.": "primero A, tercero izquierda.",
+    "mod. 2199, col. marfil": "modelo dos uno nueve nueve, color marfil",
+    "Col. Roma": "colonia Roma",
+    "Vd., Sto. Domingo, núms. 3 y 4": "usted, santo domingo, números tres y cuatro",
 }
 FRENCH = {
     "Appelez le 01 23 45 67 89.": (
@@ -123,6 +141,12 @@ FRENCH = {
     "S.V.P., p. ex., c.-à-d.": "s'il vous plaît, par exemple, c'est à dire",
     "robe et/ou voile, 4 pers.": "robe et ou voile, quatre personnes.",
     "example.com/rdv": "example point com barre oblique R D V",
+    "05.12.2026": "cinq décembre deux mille vingt six",
+    "1 000 000 €": "un million de euros",
+    "3 x 2 m": "trois par deux mètres",
+    "av. 17h, ap. 19h": "avant dix sept heures, après dix neuf heures",
+    "Bât. B, 2e ét.": "bâtiment B, deuxième étage.",
+    "n°s 3 et 4": "numéro trois et quatre",
 }
 
 

@@ -144,6 +144,14 @@ def date_rules(g: Grammar) -> list[Rule]:
         return g.date(month, int(match["d"]), year(match["y"]))
 
     rules = [
+        # "12-Dec-2026", "Dec-12"
+        rule(
+            "-",
+            rf"\b([0-3]?[0-9])-({months})-(?:20)?([0-9]{{2}})(?![\w-])",
+            r"\1 \2 20\3",
+            re.IGNORECASE,
+        ),
+        rule("-", rf"\b({months})-(?=[0-3]?[0-9](?![\w/-]))", r"\1 ", re.IGNORECASE),
         rule(
             "/",
             rf"(?:{_DATE_ENDS if g.is_month_first else _DAY_ENDS}) ?- ?(?=[0-9]{{1,2}}/[0-9])",
@@ -157,8 +165,9 @@ def date_rules(g: Grammar) -> list[Rule]:
         ),
         rule("-", rf"(?<=[0-9dht]) ?- ?(?=(?:{months})\b)", f" {g.speech['to']} ", re.IGNORECASE),
         rule(
-            "-",
-            r"(?<![\w-])(?P<y>[12][0-9]{3})-(?P<m>0[1-9]|1[0-2])-(?P<d>0[1-9]|[12][0-9]|3[01])(?!\d)",
+            NUMERALS,
+            r"(?<![\w/-])(?P<y>[12][0-9]{3})([/-])(?P<m>0[1-9]|1[0-2])\2"
+            r"(?P<d>0[1-9]|[12][0-9]|3[01])(?![\d/-])",
             iso,
         ),
         rule(
@@ -167,8 +176,8 @@ def date_rules(g: Grammar) -> list[Rule]:
             numeric,
         ),
         rule(
-            "-",
-            r"(?<![\w.,/#-])(?P<a>[0-3]?[0-9])-(?P<b>[0-3]?[0-9])-(?P<y>20[0-9]{2})(?![\w/-])",
+            NUMERALS,
+            r"(?<![\w.,/#-])(?P<a>[0-3]?[0-9])([.-])(?P<b>[0-3]?[0-9])\2(?P<y>20[0-9]{2})(?![\w/-])",
             numeric,
         ),
     ]
@@ -192,7 +201,8 @@ def date_rules(g: Grammar) -> list[Rule]:
             rule(
                 NUMERALS,
                 rf"\b(?P<month>{months})\b\.?,? ?(?P<d>{day})(?P<end>{end}\b)?"
-                rf"(?: ?- ?(?P<to>{day})(?:{end}\b)?(?!\w))?"
+                rf"(?:(?: ?- ?| (?:to|thru|through) (?!{day} ?(?:[ap]\.?m|:)))"
+                rf"(?P<to>{day})(?:{end}\b)?(?!\w))?"
                 rf"(?P<more>(?:, ?{day}(?:{end})?){{0,3}},? (?:&|and) {day}(?:{end})?{_LIST_ENDS})?"
                 rf"{spoken_year}(?![\w:]|[-.,/][0-9])",
                 named,

@@ -227,6 +227,7 @@ ENGLISH = Grammar(
         "btw": "by the way",
         "lmk": "let me know",
         "attn": "attention",
+        "bal": "balance",
     },
     dotted={
         **_TITLE_WORDS,
@@ -243,7 +244,7 @@ ENGLISH = Grammar(
         "num": "number",
         "misc": "miscellaneous",
         "ea": "each",
-        "bal": "balance",
+        "dep": "deposit",
         "inv": "invoice",
         "sched": "scheduled",
         "avail": "available",

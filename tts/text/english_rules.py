@@ -37,7 +37,12 @@ _BEFORE_AN_HOUR = (
 _PERIODS = {"wk": "week", "mo": "month", "hr": "hour", "yr": "year", "pp": "person"}
 _ZONES = {"E": "eastern", "C": "central", "M": "mountain", "P": "pacific"}
 _BEFORE_U = {"c": "see ", "r": "are ", "4": "for "}
-_WEEKDAYS = {"M": "Monday", "T": "Tuesday", "W": "Wednesday", "TH": "Thursday", "F": "Friday"}
+_WEEKDAYS = {
+    **{"M": "Monday", "T": "Tuesday", "Tu": "Tuesday", "W": "Wednesday", "Th": "Thursday"},
+    **{"TH": "Thursday", "F": "Friday", "Sa": "Saturday", "Su": "Sunday"},
+}
+_SHORT_DAY = "M|T[hu]?|W|F|S[au]"
+_LETTER_SIZE = r"(?:[0-9]?X{0,3}[SL]|M)"
 
 
 def _hours(match: Match) -> str:
@@ -48,7 +53,7 @@ def _hours(match: Match) -> str:
 
 def _days(match: Match) -> str:
     """`M/W/F` as three days."""
-    return ", ".join(_WEEKDAYS.get(day.upper(), "Tuesday") for day in match[0].split("/"))
+    return ", ".join(_WEEKDAYS[day] for day in match[0].split("/"))
 
 
 def _period(match: Match) -> str:
@@ -96,6 +101,12 @@ SPECIAL = (
     ("u", r"(?<![\w.'/-])ur(?![\w'/-]|\.\w)", "your"),
     (":", r"\b[rR][eE]: ?(?=\w)", "about "),
     ("'", r"\b([Rr])ec'd\b", r"\1eceived"),
+    ("'", r"\b([Rr])eq'd\b", r"\1equired"),
+    ("c", r"(?i)\b(to|2|pls|plz|please) conf\b\.?", r"\1 confirm"),
+    ("e", r"(?<=[0-9] )ea\b\.?(?! [A-Z])", "each"),
+    ("1", r"(?<![\w:])1:1(?![\w:])", "one on one"),
+    ("'", r"(?<![\w.])([2-9])' ?(?=(?:1[01]|[0-9]) [13]/[24]\")", r"\1 feet "),
+    ("kK", r"(?<=[0-9])([kK]) ?- ?(?=\$ ?[0-9])", r"\1 to "),
     (".", r"\b[eE]st\. (?=[a-z$])", "estimated "),
     ("xX", r"\b[eE]xp(?:[.:]|\b)(?= ?(?:[0-9]|[A-Z][a-z]))", "expires"),
     ("N", r"\bNYE\b", "New Year's Eve"),
@@ -111,7 +122,14 @@ SPECIAL = (
     ),
     ("-", r"(?i)(?<=[0-9m.]) ?- ?(?=(?:noon|midnight|close)\b)", " to "),
     ("-", r"(?i)\b(noon|midnight) ?- ?(?=[0-9])", r"\1 to "),
-    # "Sizes 0-28W, 2T-4T"
+    # "Tu-Sa 10-6"
+    (
+        "-",
+        rf"\b({_SHORT_DAY}) ?- ?({_SHORT_DAY})(?=[:,]? [0-9])",
+        lambda m: f"{_WEEKDAYS[m[1]]} to {_WEEKDAYS[m[2]]}",
+    ),
+    # "Sizes S-XL, 0-28W, 2T-4T"
+    ("-", rf"(?<![\w'-])({_LETTER_SIZE}) ?- ?(?={_LETTER_SIZE}(?![\w'-]))", r"\1 to "),
     ("WTM", r"(?<![\w#.,-])([0-9]{1,2}[WTM]?) ?- ?(?=[0-9]{1,2}[WTM]\b)", r"\1 to "),
     ("h", r"(?<![\w.,$#/:-])([1-9][0-9]?) ?h(?: ?([0-5]?[0-9]) ?m(?:ins?)?)?(?![\w'-])", _hours),
     ("i", r"(?<=[0-9m])-?ish\b", " ish"),
@@ -137,6 +155,7 @@ SPECIAL = (
     ("M", r"\bM ?- ?(?=(?:Th|Thurs?|Fri|Sat|Sun)\b)", "Monday to "),
     ("<", r"<(?= ?\$?[0-9])", " less than "),
     (">", r"(?<![=-])>(?= ?\$?[0-9])", " more than "),
+    ("NSEW", r"\b([NSEW])\.? (?=[0-9]{1,3}(?:st|nd|rd|th)\b)", lambda m: f"{_COMPASS[m[1]]} "),
     ("NSEW", r"(?<=[0-9] )([NSEW])\.?(?= (?:[A-Z0-9]))", lambda m: _COMPASS[m[1]]),
     (
         "SD",

@@ -40,7 +40,8 @@ def read(g: Grammar, written: str) -> Figure:
         return Figure(int(whole), decimals)
     plain = written.replace(" ", "")
     mark = max(plain.rfind("."), plain.rfind(","))
-    if mark < 0 or (len(plain) - mark == 4 and mark <= 3 and plain[0] != "0"):
+    is_grouped = mark <= 3 or plain[mark] in plain[:mark]  # "1.250", "1.000.000"
+    if mark < 0 or (len(plain) - mark == 4 and is_grouped and plain[0] != "0"):
         return Figure(int(plain.replace(".", "").replace(",", "")), "")
     return Figure(int(plain[:mark].replace(".", "").replace(",", "")), plain[mark + 1 :])
 

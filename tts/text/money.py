@@ -15,6 +15,8 @@ def amount(g: Grammar, figure: Figure, currency: tuple[Noun, Noun], scale: str =
     (one, several), (cent, cents) = currency
     if scale:
         return f"{say(g, figure)} {scale} {g.speech['of_scale']}{several}"
+    if g.speech["of_scale"] and figure.whole and figure.whole % 10**6 == 0:
+        several = g.speech["of_scale"] + several
     if len(figure.decimals) not in (0, 2):
         return f"{say(g, figure)} {several}"
     hundredths = int(figure.decimals or 0)
@@ -58,7 +60,8 @@ def rules(g: Grammar) -> list[Rule]:
         currency = g.money[(match["code"] or match["sign"]).lower()]
         scale = (match["scale"] or "").strip().lower()
         said = amount(g, read(g, match["n"]), currency, scales.get(scale, scale))
-        return (minus if match["minus"] else "") + said
+        after = match.string[match.end() : match.end() + 1]  # "$25off"
+        return (minus if match["minus"] else "") + said + (" " if after.isalpha() else "")
 
     before = rf"(?P<sign>(?<![A-Z])[{re.escape(signs)}]|\b(?:{codes})(?= ?[0-9-])) ?"
     after = rf" ?(?P<sign>[{re.escape(signs)}]|(?:{codes})\b)"

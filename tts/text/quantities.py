@@ -137,7 +137,9 @@ def measure_rules(g: Grammar) -> list[Rule]:
     low = rf"(?:(?P<low>{figure}) ?- ?)?"
     by = rf"\1 {g.speech['by']} "
     return [
+        rule("%", r"(?<=[0-9]) ?% ?- ?(?=[0-9]{1,3}(?:[.,][0-9])? ?%)", "-"),
         rule("xX", rf"(?<=[0-9])( ?(?:{units})) ?[xX] ?(?=[0-9])", by, re.IGNORECASE),
+        rule("xX", r"(?<=[0-9]) ?[xX] ?(?=[0-9])", f" {g.speech['by']} "),
         rule(
             "'",
             r"(?<![\w.])(?P<feet>[1-9])'(?: ?(?P<inches>1[01]|[0-9])"
@@ -151,7 +153,6 @@ def measure_rules(g: Grammar) -> list[Rule]:
             measured,
             re.IGNORECASE,
         ),
-        rule("xX", r"(?<=[0-9]) ?[xX] ?(?=[0-9])", f" {g.speech['by']} "),
         rule("xX", r"(?<=[0-9])[xX]\b", f" {g.speech['times']}"),
         rule(
             NUMERALS,

@@ -77,6 +77,10 @@ _WORDS = {
     "xq": "porque",
     "cel": "celular",
     "izq": "izquierda",
+    "izda": "izquierda",
+    "núms": "números",
+    "vd": "usted",
+    "vds": "ustedes",
     "dcha": "derecha",
     "edif": "edificio",
     "dto": "descuento",
@@ -89,28 +93,10 @@ _WORDS = {
 }
 _TITLES = frozenset(
     ["sr", "sra", "srta", "dr", "dra", "ud", "uds", "av", "avda", "tel", "ext", "blvd", "dpto"]
-    + [
-        "depto",
-        "apto",
-        "edif",
-        "col",
-        "of",
-        "int",
-        "cód",
-        "cod",
-        "dña",
-        "sres",
-        "ctra",
-        "cra",
-        "pza",
-        "núm",
-        "nro",
-        "pág",
-        "sta",
-        "st",
-        "cel",
-    ]
+    + ["depto", "apto", "edif", "col", "of", "int", "cód", "cod", "dña", "sres", "ctra", "cra"]
+    + ["pza", "núm", "núms", "nro", "pág", "sta", "sto", "st", "cel", "mod", "vd", "vds"]
 )
+_HOUR = r"(?<![\w.,$€])([01]?[0-9]|2[0-3])"
 _LAST_DAYS = {"V": "viernes", "S": "sábado", "D": "domingo"}
 
 SPANISH = Grammar(
@@ -212,7 +198,9 @@ SPANISH = Grammar(
         "st": "santo",
         "sta": "santa",
         "cía": "compañía",
-        "col": "colonia",
+        "col": "color",
+        "mod": "modelo",
+        "sto": "santo",
         "incl": "incluido",
         "desc": "descuento",
         "of": "oficina",
@@ -342,6 +330,13 @@ SPANISH = Grammar(
         ("/", r"(?i)\by/o\b", "y o"),
         ("Pp", r"(?i)\bpº (?=de\b|[a-z])", "paseo "),
         ("/", r"(?<=[\w$€]) ?/ ?h\b", " por hora"),
+        ("'", r"(?<=[0-9])'(?=[0-9]{3}(?![0-9]))", ","),
+        (".", rf"{_HOUR}\.([0-5][0-9])(?= ?h(?:s|rs)?\b)", r"\1:\2"),
+        (".", rf"(?<=a las ){_HOUR}\.([0-5][0-9])(?![\w%€]|[.,][0-9])", r"\1:\2"),
+        ("1", r"(?<=a la )1(?![\w:/]|[.,][0-9]| ?[hap]\b)", "una"),
+        ("1", r"(?<=a las )21(?![\w:/]|[.,][0-9]| ?[hap]\b)", "veintiuna"),
+        ("ºª", r"(?<=[0-9][ºª])(?=[A-Z])", " "),
+        ("C", r"\bCol\. ?(?=[A-ZÁÉÍÓÚÑ])", "colonia "),
         ("c", r"(?i)\bc/u\b", "cada uno"),
         ("sS", r"(?i)\bs/n\b", "sin número"),
         ("pP", r"\b[pP]/ ?(?=[a-záéíóú])", "para "),
