@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final, Literal
 
 from tts.confine import Limits
 from tts.engine import Pcm
-from tts.pool import WorkerPool
+from tts.pool import Body, WorkerPool
 from tts.wire import Head
 
 AudioFormat = Literal["wav", "mp3", "pcm"]
@@ -24,26 +23,24 @@ class Decoder:
             "decode", {}, workers=workers, queue=queue, timeout_s=timeout_s, limits=Limits()
         )
 
-    async def decode(
-        self, parts: Sequence[bytes], audio_format: AudioFormat, rate: int = 24_000
-    ) -> Pcm:
+    async def decode(self, parts: Body, audio_format: AudioFormat, rate: int = 24_000) -> Pcm:
         """What the parts hold, one after the other. `rate` is that of raw PCM.
 
         Raises EngineError for what is broken, silent on what it is, empty or too long.
         """
-        return await self._pool.speech(_head(parts, audio_format, rate), b"".join(parts))
+        return await self._pool.speech(_head(parts, audio_format, rate), parts)
 
     async def telephone(
-        self, parts: Sequence[bytes], audio_format: AudioFormat, law: str, rate: int = 24_000
+        self, parts: Body, audio_format: AudioFormat, law: str, rate: int = 24_000
     ) -> bytes:
         """The same as octets of G.711, fit for the telephone."""
         head = _head(parts, audio_format, rate)
-        return await self._pool.telephone(head, b"".join(parts), law=law)
+        return await self._pool.telephone(head, parts, law=law)
 
     async def close(self) -> None:
         """End the processes."""
         await self._pool.close()
 
 
-def _head(parts: Sequence[bytes], audio_format: AudioFormat, rate: int) -> Head:
+def _head(parts: Body, audio_format: AudioFormat, rate: int) -> Head:
     return {"format": audio_format, "rate": rate, "parts": [len(part) for part in parts]}

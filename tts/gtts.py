@@ -21,10 +21,15 @@ import aiohttp
 from tts import remote
 from tts.decoder import Decoder
 from tts.engine import EngineError, Pcm, Voice
+from tts.steps import Steps
+from tts.turns import Turns
 
 MAX_PART_CHARS: Final = 100
 MAX_ANSWER_BYTES: Final = 1 << 20
 """A part of 100 characters takes 100 to 200 KB."""
+
+_STEP_CHARS: Final = 1 << 15
+"""Of base 64, a multiple of four: decoded in one step, in a fraction of a millisecond."""
 
 _PATH: Final = "_/TranslateWebserverUi/data/batchexecute"
 _BEGIN: Final = b'jQ1olc","[\\"'
@@ -62,6 +67,7 @@ class GttsEngine:
         self._url = remote.parse_base(base_url) / _PATH
         self._timeout_s = timeout_s
         self._parts = asyncio.Semaphore(parts_at_once)
+        self._turns = Turns()
         self.voices = tuple(Voice("gtts", each, each, "Google Translate") for each in languages)
         self.fingerprint = version("gTTS")
 
@@ -78,7 +84,7 @@ class GttsEngine:
 
     async def _parts_of(self, text: str, voice: Voice) -> list[bytes]:
         """The parts of the text as MP3, fetched a few at a time."""
-        bodies = [body for part in pieces(text) for body in self._bodies(part, voice)]
+        bodies = await self._turns.do(self._bodies(text, voice))
         if not bodies:
             raise EngineError("it finds nothing to say in the text", is_temporary=False)
         tasks = [asyncio.ensure_future(self._fetch(body)) for body in bodies]
@@ -88,9 +94,14 @@ class GttsEngine:
             for task in tasks:
                 task.cancel()
 
-    def _bodies(self, text: str, voice: Voice) -> list[bytes]:
-        request = self._library.gTTS(text, lang=voice.id, lang_check=False, pre_processor_funcs=[])
-        return [body.encode() for body in request.get_bodies()]
+    def _bodies(self, text: str, voice: Voice) -> Steps[list[bytes]]:
+        """The requests' bodies. The library takes a quarter of a millisecond for each."""
+        make, bodies = self._library.gTTS, []
+        for part in pieces(text):
+            request = make(part, lang=voice.id, lang_check=False, pre_processor_funcs=[])
+            bodies += [body.encode() for body in request.get_bodies()]
+            yield
+        return bodies
 
     async def _fetch(self, body: bytes) -> bytes:
         request = remote.Request(
@@ -102,7 +113,8 @@ class GttsEngine:
             self._timeout_s,
         )
         async with self._parts:
-            return _audio(await remote.post(self._session, request))
+            answer = await remote.post(self._session, request)
+        return await self._turns.do(audio_in(answer))
 
 
 def pieces(text: str) -> list[str]:
@@ -132,13 +144,18 @@ def _append(parts: list[str], text: str) -> None:
         parts.append(text)
 
 
-def _audio(answer: bytes) -> bytes:
-    """The MP3 in an answer of the service."""
-    begin = answer.find(_BEGIN)
-    end = answer.find(_END, begin + len(_BEGIN))
-    if begin < 0 or end < 0:
+def audio_in(answer: bytes | bytearray) -> Steps[bytes]:
+    """The MP3 in an answer of the service. Raises EngineError."""
+    begin = answer.find(_BEGIN) + len(_BEGIN)
+    end = answer.find(_END, begin)
+    if begin < len(_BEGIN) or end < 0:
         raise EngineError("its answer holds no audio")
-    try:
-        return base64.b64decode(answer[begin + len(_BEGIN) : end], validate=True)
-    except binascii.Error:
-        raise EngineError("its answer holds broken audio") from None
+    audio = bytearray()
+    for start in range(begin, end, _STEP_CHARS):
+        packed = answer[start : min(start + _STEP_CHARS, end)]
+        try:
+            audio += base64.b64decode(packed, validate=True)
+        except binascii.Error:
+            raise EngineError("its answer holds broken audio") from None
+        yield
+    return bytes(audio)

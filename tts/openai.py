@@ -78,7 +78,7 @@ class OpenaiEngine:
     async def close(self) -> None:
         """Nothing of its own is open."""
 
-    async def _ask(self, text: str, voice: Voice) -> bytes:
+    async def _ask(self, text: str, voice: Voice) -> bytearray:
         asked = {
             "model": self._model,
             "input": text,

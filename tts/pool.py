@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 from asyncio import BaseTransport, StreamReader, StreamReaderProtocol, StreamWriter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
@@ -35,6 +35,10 @@ _LOOK_EVERY_S: Final = 0.002
 _PIPE_BYTES: Final = 1 << 20
 _PIECE_BYTES: Final = 1 << 18
 """What is copied at a time: minutes of audio in one step would hold the event loop."""
+
+Body = Sequence[bytes | bytearray]
+"""What goes with a request, one after the other."""
+
 _INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "SYSTEMROOT")
 _ENVIRONMENT: Final = {
     "PYTHONUTF8": "1",
@@ -80,7 +84,7 @@ class WorkerPool:
         """The processes that run."""
         return [worker.pid for worker in self._all]
 
-    async def speech(self, head: wire.Head, body: bytes = b"") -> Pcm:
+    async def speech(self, head: wire.Head, body: Body = ()) -> Pcm:
         """The audio that a request is answered with.
 
         Raises EngineError: what the worker said, or that it died or was too slow; Overloaded when
@@ -98,7 +102,7 @@ class WorkerPool:
         return pcm
 
     async def telephone(
-        self, head: wire.Head, body: bytes = b"", *, law: str, pre_emphasis: float = 0.0
+        self, head: wire.Head, body: Body = (), *, law: str, pre_emphasis: float = 0.0
     ) -> bytes:
         """The same as telephone audio: octets of G.711 at 8 kHz, made by the worker."""
         phone = {"law": str(law), "pre_emphasis": pre_emphasis}
@@ -113,9 +117,9 @@ class WorkerPool:
         self._idle.clear()
         await asyncio.gather(*map(self._drop, list(self._all)), *self._endings)
 
-    async def _ask(self, head: wire.Head, body: bytes) -> tuple[wire.Head, bytearray]:
+    async def _ask(self, head: wire.Head, body: Body) -> tuple[wire.Head, bytearray]:
         try:
-            begin = wire.begin(head, len(body))
+            begin = wire.begin(head, sum(map(len, body)))
         except wire.FrameError:
             raise EngineError("more than a worker is given", is_temporary=False) from None
         await self._wait_for_slot()
@@ -130,7 +134,7 @@ class WorkerPool:
             raise EngineError(str(answer[0]["error"]), is_temporary=is_temporary)
         return answer
 
-    async def _ask_worker(self, begin: bytes, body: bytes) -> tuple[wire.Head, bytearray]:
+    async def _ask_worker(self, begin: bytes, body: Body) -> tuple[wire.Head, bytearray]:
         """Ask one that is idle, or a new one; a new one too where one that was idle is gone: it may
         have died before it was asked, which nobody should notice.
         """
@@ -273,12 +277,13 @@ class _Worker:
             return "still running"
         return f"signal {-code}" if code < 0 else f"exit {code}"
 
-    async def ask(self, begin: bytes, body: bytes) -> tuple[wire.Head, bytearray]:
+    async def ask(self, begin: bytes, body: Body) -> tuple[wire.Head, bytearray]:
         """Send a request and wait for its answer."""
         self._requests.write(begin)
-        for start in range(0, len(body), _PIECE_BYTES):
-            self._requests.write(body[start : start + _PIECE_BYTES])
-            await self._requests.drain()
+        for part in body:
+            for start in range(0, len(part), _PIECE_BYTES):
+                self._requests.write(part[start : start + _PIECE_BYTES])
+                await self._requests.drain()
         await self._requests.drain()
         return await self.next_frame()
 

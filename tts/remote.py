@@ -52,8 +52,11 @@ def parse_base(base_url: str) -> URL:
     return url
 
 
-async def post(session: aiohttp.ClientSession, request: Request) -> bytes:
-    """The body of the answer. Raises EngineError."""
+async def post(session: aiohttp.ClientSession, request: Request) -> bytearray:
+    """The body of the answer, as it was gathered: a copy of so much would hold the event loop up.
+
+    Raises EngineError.
+    """
     try:
         async with (
             asyncio.timeout(request.timeout_s),
@@ -95,13 +98,13 @@ def _check(response: aiohttp.ClientResponse, request: Request) -> None:
         raise EngineError(f"its answer has more than {request.max_bytes} bytes")
 
 
-async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytearray:
     data = bytearray()
     async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
         data += chunk
         if len(data) > max_bytes:
             raise EngineError(f"its answer has more than {max_bytes} bytes")
-    return bytes(data)
+    return data
 
 
 def retry_after(value: str | None, now: float) -> float | None:

@@ -190,7 +190,7 @@ def test_a_worker_that_reads_nothing(run: Run) -> None:
         engine._pool._timeout_s = 0.1
         head: wire.Head = {"text": "Hi.", "voice": "en-US"}
         with pytest.raises(EngineError, match=r"took over 0\.1 s"):
-            await engine._pool.telephone(head, bytes(8 << 20), law="ulaw")
+            await engine._pool.telephone(head, [bytes(8 << 20)], law="ulaw")
         assert not is_known(worker.pid)
         await asyncio.sleep(0)
         assert worker._requests.transport.is_closing()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -23,11 +24,14 @@ from tests.tts.servers import (
     VoiceServer,
     answering,
 )
+from tests.tts.turning import loop_turns
+from tts import turns as turning
 from tts.decoder import Decoder
 from tts.engine import Engine, EngineError, TelephoneEngine
-from tts.gtts import GttsEngine, pieces
+from tts.gtts import GttsEngine, audio_in, pieces
 from tts.openai import OpenaiEngine
 from tts.remote import retry_after
+from tts.steps import at_once
 
 TEXT = "Your gown is ready for pickup."
 LONG = (
@@ -281,6 +285,32 @@ async def test_google_parts(gtts_engine: GttsEngine, google: GoogleServer) -> No
     assert sorted(texts, key=LONG.index) == pieces(LONG)
     assert google.most_at_once == 2
     assert pcm.duration_s == pytest.approx(2.5 * len(texts), abs=0.2 * len(texts))
+
+
+async def test_google_requests_are_made_in_turns_of_the_loop(
+    gtts_engine: GttsEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library takes milliseconds for those of a long text, in which calls would stutter."""
+    monkeypatch.setattr(turning, "SLICE_S", 0.0)
+    plain, when = gtts_engine._library.gTTS.get_bodies, []
+    with loop_turns() as turns:
+
+        def note(request: object) -> list[str]:
+            when.append(turns())
+            bodies: list[str] = plain(request)
+            return bodies
+
+        monkeypatch.setattr(gtts_engine._library.gTTS, "get_bodies", note)
+        await gtts_engine.synthesize(LONG, gtts_engine.voices[0])
+    assert len(set(when)) == len(when) == len(pieces(LONG))
+
+
+def test_google_audio_is_unpacked_in_steps() -> None:
+    """As much as an answer may hold, a little at a time."""
+    audio = bytes(range(256)) * 2_900
+    answer = b'["jQ1olc","[\\"' + base64.b64encode(audio) + b'\\"]"]'
+    assert len(list(audio_in(answer))) >= 30
+    assert at_once(audio_in(answer)) == audio
 
 
 async def test_google_headers(gtts_engine: GttsEngine, google: GoogleServer) -> None:
