@@ -43,7 +43,11 @@ def make_private(folder: Path) -> bool:
 def listed(folder: str, now: float) -> list[tuple[str, int, float]]:
     """Key, size and time of what there is, oldest first; what was never finished is deleted."""
     found = []
-    with os.scandir(folder) as files:
+    try:
+        opened = os.scandir(folder)
+    except FileNotFoundError:  # somebody has deleted the folder
+        return []
+    with opened as files:
         for file in files:
             key, suffix = os.path.splitext(file.name)
             try:

@@ -6,7 +6,9 @@ import asyncio
 import errno
 import hashlib
 import os
+import shutil
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -64,11 +66,29 @@ async def test_what_cannot_be_tidied_hides_nothing(tmp_path: Path) -> None:
     await second.close()
 
 
-async def test_the_folder_is_deleted_meanwhile(tmp_path: Path) -> None:
-    """It is made once more, and private, for what comes next."""
+async def test_a_clock_that_is_set_back_keeps_nothing_for_longer(tmp_path: Path) -> None:
+    """What seems to be made next year goes at once, as nobody knows how old it is."""
+    first = await opened(tmp_path)
+    await first.fetch(KEY, render)
+    await first.close()
+    next_year_s = time.time() + 365 * 86_400
+    os.utime(tmp_path / f"{KEY}{cache_files.SUFFIX}", (next_year_s, next_year_s))
+    second = await opened(tmp_path)
+    assert os.listdir(tmp_path) == []
+    await second.close()
+
+
+async def test_the_folder_is_deleted_meanwhile(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As anybody may: what was in it takes no room, and it is made once more, and private."""
     cache = await opened(tmp_path / "speech")
-    (tmp_path / "speech").rmdir()
     await cache.fetch(KEY, render)
+    shutil.rmtree(tmp_path / "speech")
+    await cache.sweep()
+    assert cache.used_bytes == 0
+    assert caplog.messages == []
+    assert (await cache.fetch(KEY, render))[1] is False
     assert await cache.find(KEY) == CONTENT
     assert (tmp_path / "speech").stat().st_mode & 0o777 == 0o700
     await cache.close()
