@@ -214,7 +214,7 @@ class Cache:
         if self._folder is not None:
             await self._look_around(self._folder)
         now = self._clock()
-        # What goes later than that was made before a clock was set back: nobody knows how old it is.
+        # What goes later than that was made before a clock was set back: who knows how old it is?
         latest = now + self._ttl_s + _SWEEP_S
         too_old = (key for key, each in self._entries.items() if not now < each.expires <= latest)
         await self._forget(list(too_old))
