@@ -221,6 +221,7 @@ QUANTITIES = {
     "5'4 1/2\" tall": "five feet four and a half inches tall",
     "2x3 ft": "two by three feet",
     "1:1 styling": "one on one styling",
+    "8 in. x 10 in.": "eight inches by ten inches.",
 }
 PLACES = {
     "Call Dr. Smith or visit St. Louis.": "Call Doctor Smith or visit Saint Louis.",
@@ -239,6 +240,12 @@ PLACES = {
     "Mon-Fri 9-5 Main St. store": "Monday to Friday nine to five Main Street store",
     "Rte 9, Bldg. C": "Route nine, Building C",
     "W 34th St": "West thirty fourth Street",
+    "SEE DR SMITH, 12 OAK DR.": "see Doctor smith, twelve oak Drive.",
+    "VISIT US ON MAIN ST IN SAMPLETOWN": "visit us on main Street in sampletown",
+    "12 MAIN ST, APT 4B, RM 3": "twelve main Street, Apartment four B, Room three",
+    "123 MAIN ST. PARKING IS FREE": "one twenty three main Street. parking is free",
+    "ST. MARY'S": "Saint mary's",
+    "350 5TH AVE, 5TH ST AND MAIN": "three fifty fifth Avenue, fifth Street and main",
 }
 WORDS = {
     "7pm => 8pm": "seven P M, eight P M",

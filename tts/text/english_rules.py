@@ -9,16 +9,19 @@ from tts.text.american_states import STATES
 from tts.text.grammar import NUMERALS, Match
 
 _COMPASS = {"N": "North", "S": "South", "E": "East", "W": "West"}
-_KINDS = {"St": "Street", "Dr": "Drive"}
+_KINDS = {"ST": "Street", "DR": "Drive"}
 _IN_THE_HOUSE = "Apt|Suite|Ste|Unit|Floor|Fl|Room|Rm|North|South|East|West|[NSEW]\\b"
 _NEW_SENTENCE = re.compile(rf"\s*$| (?!{_IN_THE_HOUSE})[A-Z]")
-_STREET_ENDS = rf"\s*[,#!?)]|\s*$| (?:[a-z&#0-9]|{_IN_THE_HOUSE})"
+_STREET_ENDS = (
+    rf"\s*[,#!?)]|\s*$| (?:[a-z&#0-9]|{_IN_THE_HOUSE}"
+    r"|(?:APT|AND|AT|BY|FOR|FROM|IN|IS|NEAR|NEXT|ON|STE|SUITE|TO|UNIT)\b)"
+)
 
 
 def _street(match: Match) -> str:
     """After a house number it is a street, and its full stop may end the sentence."""
     ends = match["dot"] and _NEW_SENTENCE.match(match.string, match.end())
-    return f"{match['name'].strip()} {_KINDS[match['kind']]}" + ("." if ends else "")
+    return f"{match['name'].strip()} {_KINDS[match['kind'].upper()]}" + ("." if ends else "")
 
 
 def _decade(match: Match) -> str:
@@ -109,6 +112,12 @@ SPECIAL = (
     ("kK", r"(?<=[0-9])([kK]) ?- ?(?=\$ ?[0-9])", r"\1 to "),
     (".", r"\b[eE]st\. (?=[a-z$])", "estimated "),
     ("xX", r"\b[eE]xp(?:[.:]|\b)(?= ?(?:[0-9]|[A-Z][a-z]))", "expires"),
+    (
+        "U",
+        r"\b(CALL|VISIT|SEE|TEXT|JOIN|TELL|EMAIL|FOLLOW|FIND|LET|GIVE|CONTACT|WITH) US\b"
+        r"(?! (?:SIZE|SZ|[0-9]))",
+        r"\1 us",
+    ),
     ("N", r"\bNYE\b", "New Year's Eve"),
     ("M", r"\bMO([BG])\b", lambda m: f"mother of the {'bride' if m[1] == 'B' else 'groom'}"),
     ("/", r"\b[nN]/[aA]\b", "not applicable"),
@@ -159,20 +168,20 @@ SPECIAL = (
     ("NSEW", r"(?<=[0-9] )([NSEW])\.?(?= (?:[A-Z0-9]))", lambda m: _COMPASS[m[1]]),
     (
         "SD",
-        r"\b(?P<name>[0-9]{1,5},? (?:[A-Z][\w']{0,20} ){1,3}?|[0-9]{1,3}(?:st|nd|rd|th) )"
-        r"(?P<kind>St|Dr)\b(?P<dot>\.?)",
+        r"\b(?P<name>[0-9]{1,5},? (?:[A-Z][\w']{0,20} ){1,3}?|[0-9]{1,3}(?i:st|nd|rd|th) )"
+        r"(?P<kind>S[tT]|D[rR])\b(?P<dot>\.?)",
         _street,
     ),
     (
         "SD",
-        rf"\b(?P<name>[A-Z][a-z']{{1,20}}) (?P<kind>St|Dr)\b\.?(?={_STREET_ENDS})",
-        lambda m: f"{m['name']} {_KINDS[m['kind']]}",
+        rf"\b(?P<name>[A-Z][A-Za-z']{{1,20}}) (?P<kind>S[tT]|D[rR])\b\.?(?={_STREET_ENDS})",
+        lambda m: f"{m['name']} {_KINDS[m['kind'].upper()]}",
     ),
-    ("S", r"\bSt\b\.?(?= ?[A-Z][a-z])", "Saint"),
-    ("S", r"\bSt\b\.?", "Street"),
-    ("D", r"\bDr\b\.?", "Doctor"),
-    ("A", r"\bApt\b\.?(?= ?#?[0-9A-Z])", "Apartment"),
-    ("R", r"\bRm\b\.?(?= ?[0-9])", "Room"),
+    ("S", r"\bS[tT]\b\.?(?= ?[A-Z][A-Za-z])", "Saint"),
+    ("S", r"\bS[tT]\b\.?", "Street"),
+    ("D", r"\bD[rR]\b\.?", "Doctor"),
+    ("A", r"\bA(?:pt|PT)\b\.?(?= ?#?[0-9A-Z])", "Apartment"),
+    ("R", r"\bR[mM]\b\.?(?= ?[0-9])", "Room"),
     (
         ",",
         rf"(?<=[a-z], )({'|'.join(STATES)})\b(?=\.?,? [0-9]{{5}}\b|[.,;!?]|$)",

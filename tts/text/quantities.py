@@ -82,7 +82,7 @@ def address_rules(g: Grammar) -> list[Rule]:
         to = f" {g.speech['to']} " if low and int(low) < int(high) else " "
         return f"{g.house(low)}{to}{g.house(high)}" if low else g.house(high)
 
-    name = r"[A-ZÀ-Ý][\wÀ-ÿ'.]{0,20}|[0-9]{1,3}(?:st|nd|rd|th)"
+    name = r"[A-ZÀ-Ý][\wÀ-ÿ'.]{0,20}|[0-9]{1,3}(?i:st|nd|rd|th)"
     if g.is_number_after_street:
         pattern = (
             rf"(?<=\b)(?P<street>(?:{g.streets})\b\.? (?:[^\W\d_]+\.? ){{0,3}}[^\W\d_]+,?)"
@@ -138,7 +138,7 @@ def measure_rules(g: Grammar) -> list[Rule]:
     by = rf"\1 {g.speech['by']} "
     return [
         rule("%", r"(?<=[0-9]) ?% ?- ?(?=[0-9]{1,3}(?:[.,][0-9])? ?%)", "-"),
-        rule("xX", rf"(?<=[0-9])( ?(?:{units})) ?[xX] ?(?=[0-9])", by, re.IGNORECASE),
+        rule("xX", rf"(?<=[0-9])( ?(?:{units}))\.? ?[xX] ?(?=[0-9])", by, re.IGNORECASE),
         rule("xX", r"(?<=[0-9]) ?[xX] ?(?=[0-9])", f" {g.speech['by']} "),
         rule(
             "'",
