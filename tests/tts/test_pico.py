@@ -194,9 +194,57 @@ async def test_second_try_is_plain(monkeypatch: pytest.MonkeyPatch) -> None:
             return b"\0\0"
 
     monkeypatch.setattr(inside, "NanoTTS", Choking)
-    handler = inside.load(0.9, 0.5)
+    handler = inside.load(0.9, 0.8, 0.5)
     assert handler({"text": "hasta mañana!", "voice": "es-ES"}, b"") == ({"rate": 16_000}, b"\0\0")
     assert tried == ["hasta mañana!", "hasta manana"]
+
+
+SLOW, FAST = '<speed level="80">', '</speed><speed level="90">'
+
+
+@pytest.mark.parametrize(
+    ("voice", "text", "spoken"),
+    [
+        ("en-US", "Call two one two. now", f"Call {SLOW}two one two{FAST}. now"),
+        ("en-GB", "zero one. two, three", f"{SLOW}zero one. two, three{FAST}"),
+        ("en-US", "I D A, four four two.", f"I D A, {SLOW}four four two{FAST}."),
+        ("es-ES", "al nueve uno uno.", f"al {SLOW}nueve uno uno{FAST}."),
+        ("fr-FR", "le zéro un deux", f"le {SLOW}zéro un deux{FAST}"),
+        ("en-US", "one two, someone two three tens", "one two, someone two three tens"),
+        ("en-US", "two hundred one two", "two hundred one two"),
+        ("de-DE", "eins zwei drei", "eins zwei drei"),
+        ("en-US", "<speed> one two three", f"speed {SLOW}one two three{FAST}"),
+    ],
+)
+def test_digits_one_by_one_are_spoken_slower(
+    voice: str, text: str, spoken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three or more; the markup for it is ours alone."""
+    given = []
+
+    class Listening:
+        def speak(self, text: str, **_: object) -> bytes:
+            given.append(text)
+            return b"\0\0"
+
+    monkeypatch.setattr(inside, "NanoTTS", Listening)
+    inside.load(0.9, 0.8, 0.5)({"text": text, "voice": voice}, b"")
+    assert given == [spoken]
+
+
+async def test_slower_digits_leave_the_rest_as_it_is() -> None:
+    """A number takes longer, what follows it does not."""
+    number, rest = "five five five. zero one two three.", " Your gown is ready on Saturday."
+    took = {}
+    for digit_speed in (0.9, 0.6):
+        engine = PicoEngine(workers=1, timeout_s=60.0, digit_speed=digit_speed)
+        for text in (number, rest, number + rest):
+            took[digit_speed, text] = (await engine.synthesize(text, VOICE)).duration_s
+        await engine.close()
+    longer = took[0.6, number] - took[0.9, number]
+    assert longer > 0.5
+    assert took[0.6, rest] == took[0.9, rest]
+    assert took[0.6, number + rest] - took[0.9, number + rest] == pytest.approx(longer, abs=0.4)
 
 
 # --------------------------------------------------------------- failing workers
