@@ -15,6 +15,7 @@ from gateway.api.auth import Caller, named_shop
 from gateway.api.context import ApiContext
 from gateway.api.decoding import read_query
 from gateway.api.endpoints import Endpoint, OpenEndpoint, json_answer
+from gateway.api.pieces import Pieces, Recorded
 from gateway.dispatch.acceptance import iso
 from gateway.dispatch.request import SendRequest
 from gateway.errors import Refusal
@@ -76,7 +77,7 @@ class Speaker(Protocol):
         is_operator: bool,
     ) -> Spoken: ...
 
-    async def listen(self, token: str) -> bytes: ...
+    async def listen(self, token: str) -> Recorded: ...
 
     async def voices(self, shop: Shop | None) -> Choice: ...
 
@@ -203,7 +204,8 @@ def _problem(problem: str | None, is_operator: bool) -> str | None:
 
 async def listen(context: ApiContext, request: web.Request) -> web.Response:
     """The speech that a link leads to, whole or the part that a browser asks for."""
-    content = await _speaker(context).listen(request.match_info["token"])
+    recording = await _speaker(context).listen(request.match_info["token"])
+    content = recording.wav
     headers = {
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-store",
@@ -216,7 +218,7 @@ async def listen(context: ApiContext, request: web.Request) -> web.Response:
     if is_part:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(content)}"
     return web.Response(
-        body=content[start:end],
+        body=Pieces(recording, start, end, request.transport),
         status=206 if is_part else 200,
         content_type="audio/wav",
         headers=headers,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
+from weakref import WeakValueDictionary
 
 from gateway.errors import Refusal
 from gateway.voice.lexicons import Lexicons
@@ -85,6 +86,16 @@ class _Heard(NamedTuple):
     audio: Audio
 
 
+class Recording:
+    """Speech that is listened to, in memory once for all who do."""
+
+    __slots__ = ("__weakref__", "lock", "wav")
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.wav = b""
+
+
 class Previews:
     """Speaks what may be sent."""
 
@@ -110,6 +121,7 @@ class Previews:
         bounds = settings.previews_at_once, settings.previews_waiting_max
         self._turns = SharedTurns(*bounds, settings.preview_timeout_s)
         self._flights: dict[bytes, asyncio.Task[_Heard]] = {}
+        self._listened_to: WeakValueDictionary[str, Recording] = WeakValueDictionary()
 
     @classmethod
     def of(cls, settings: Settings, database: Database, count: Count) -> Previews:
@@ -159,18 +171,23 @@ class Previews:
             why_no_voicemail=why if is_left else None,
         )
 
-    async def listen(self, token: str) -> bytes:
-        """The WAV that a link leads to. Raises Refusal `not-found`."""
+    async def listen(self, token: str) -> Recording:
+        """What a link leads to. Raises Refusal `not-found`."""
         try:
             key = (await self._open_links()).read(token, self._clock())
         except BadLink:
             raise Refusal("not-found", "There is no such link.") from None
         except LinkExpired:
             raise Refusal("not-found", "The link has expired.", hint=_GONE) from None
-        content = await (await self._desk.open()).cache.find(key)
-        if content is None:
-            raise Refusal("not-found", "The speech is not kept any more.", hint=_GONE)
-        return await asyncio.to_thread(_wav, content)
+        if (recording := self._listened_to.get(key)) is None:
+            recording = self._listened_to[key] = Recording()
+        async with recording.lock:
+            if not recording.wav:
+                content = await (await self._desk.open()).cache.find(key)
+                if content is None:
+                    raise Refusal("not-found", "The speech is not kept any more.", hint=_GONE)
+                recording.wav = await asyncio.to_thread(_wav, content)
+        return recording
 
     async def voices(self, shop: Shop | None) -> VoiceReport:
         """The voices that a shop may use, or all there are, and how the engines do."""

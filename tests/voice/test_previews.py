@@ -16,7 +16,7 @@ import pytest
 from gateway.errors import Refusal
 from gateway.model import Category
 from gateway.store.records import Shop
-from gateway.voice import lexicons
+from gateway.voice import lexicons, previews
 from gateway.voice.links import SECRET_FILE
 from gateway.voice.previews import SpokenPreview
 from protocols.audio import wav
@@ -71,7 +71,7 @@ async def test_a_preview_is_the_whole_call(stage: Stage) -> None:
     assert found.spoken == stage.here.said[0][1]
     assert (found.engine, found.voice) == ("here", "here:en-1")
     assert found.duration_s > 0.4
-    content = wav.read(await stage.previews.listen(found.token))
+    content = wav.read((await stage.previews.listen(found.token)).wav)
     assert content.rate == 8_000
     assert len(content.samples) == pytest.approx(found.duration_s * 8_000, abs=100)
 
@@ -314,6 +314,26 @@ async def test_a_link_ends(stage: Stage) -> None:
     assert caught.value.type == "not-found"
 
 
+async def test_a_recording_is_in_memory_once(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> None:
+    """For all who listen at a time, and no longer than they do."""
+    found = await hear(stage)
+    made: list[bytes] = []
+    plain = previews._wav
+
+    def wav_of(content: bytes) -> bytes:
+        made.append(content)
+        return plain(content)
+
+    async def listen() -> int:
+        return len((await stage.previews.listen(found.token)).wav)
+
+    monkeypatch.setattr(previews, "_wav", wav_of)
+    sizes = set(await asyncio.gather(*(listen() for _ in range(50))))
+    assert sizes == {44 + 2 * len(made[0])}
+    assert len(made) == 1
+    assert not stage.previews._listened_to
+
+
 async def test_speech_that_is_gone_is_not_found(stage: Stage) -> None:
     """The link is sound, and a new preview makes another."""
     found = await hear(stage)
@@ -330,7 +350,7 @@ async def test_a_link_outlives_the_process(
     found = await hear(stage)
     await stage.previews.close()
     after = Stage(monkeypatch, tmp_path / "speech")
-    assert wav.read(await after.previews.listen(found.token)).rate == 8_000
+    assert wav.read((await after.previews.listen(found.token)).wav).rate == 8_000
     await after.previews.close()
 
 
@@ -343,7 +363,7 @@ async def test_links_outlive_a_folder_that_was_deleted(
     found = await hear(stage, "Made afterwards.")
     await stage.previews.close()
     after = Stage(monkeypatch, tmp_path / "speech")
-    assert wav.read(await after.previews.listen(found.token)).rate == 8_000
+    assert wav.read((await after.previews.listen(found.token)).wav).rate == 8_000
     await after.previews.close()
 
 
