@@ -21,7 +21,8 @@ _LIMITS: Final = Limits(memory_bytes=4 << 30, cpu_s=60, open_files=64)
 
 
 class VoiceNotFound(ValueError):
-    """A voice in the settings is neither a file nor an installed package with a voice."""
+    """A voice in the settings is neither a file nor an installed package with a voice, or has the
+    name of another."""
 
 
 class PiperEngine:
@@ -43,7 +44,10 @@ class PiperEngine:
         queue: int = 64,
         timeout_s: float = 30.0,
     ) -> None:
-        models = {path.stem: path for path in map(find_model, voices)}
+        models: dict[str, Path] = {}
+        for path in map(find_model, voices):
+            if models.setdefault(path.stem, path) != path:
+                raise VoiceNotFound(f"two voices are called {path.stem}: {models[path.stem]}, {path}")
         self.voices = tuple(_voice(name, path) for name, path in models.items())
         self.fingerprint = ",".join([_version(), *map(_identity, models.values())])
         self._pool = WorkerPool(

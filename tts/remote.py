@@ -43,10 +43,11 @@ class Request:
 
 
 def parse_base(base_url: str) -> URL:
-    """A base URL from settings. Raises ValueError with what is wrong."""
+    """A base URL from settings. Raises ValueError with what is wrong, not with the address: it may
+    hold a password."""
     url = URL(base_url.rstrip("/"))
     if url.scheme not in {"http", "https"} or not url.host:
-        raise ValueError(f"{base_url} is no http or https address")
+        raise ValueError("the address is neither http nor https, or names no host")
     if url.user or url.password or url.query_string or url.fragment:
         raise ValueError("the address may hold neither login nor query")
     return url

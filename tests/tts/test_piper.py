@@ -45,6 +45,15 @@ def test_fingerprint_follows_the_file(tmp_path: Path) -> None:
     assert PiperEngine([str(path)]).fingerprint != before
 
 
+def test_two_voices_of_one_name(tmp_path: Path) -> None:
+    """Are refused, as only one of them could be asked for; the same voice twice is one voice."""
+    (tmp_path / "other").mkdir()
+    first, second = str(model(tmp_path)), str(model(tmp_path / "other"))
+    with pytest.raises(VoiceNotFound, match="two voices are called es_ES-lab-low"):
+        PiperEngine([first, second])
+    assert len(PiperEngine([first, first]).voices) == 1
+
+
 @pytest.mark.parametrize(
     ("voice", "reason"),
     [

@@ -256,13 +256,15 @@ async def test_recovers(pair: tuple[Engine, VoiceServer]) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://localhost", "localhost", "http://user:lab@localhost", "http://localhost/?a=b"]
+    "url",
+    ["ftp://user:lab@localhost", "localhost", "http://user:lab@localhost", "http://localhost/?a=b"],
 )
 async def test_addresses(url: str, session: aiohttp.ClientSession, decoder: Decoder) -> None:
-    """An address that is none is refused at the start."""
+    """An address that is none is refused at the start, and no password in it told."""
     pytest.importorskip("gtts")
-    with pytest.raises(ValueError, match="address"):
+    with pytest.raises(ValueError, match="address") as caught:
         GttsEngine(session, decoder, base_url=url)
+    assert "lab" not in str(caught.value)
     with pytest.raises(ValueError, match="address"):
         OpenaiEngine(session, decoder, base_url=url, model="m", voices={})
 
