@@ -47,7 +47,9 @@ class PiperEngine:
         models: dict[str, Path] = {}
         for path in map(find_model, voices):
             if models.setdefault(path.stem, path) != path:
-                raise VoiceNotFound(f"two voices are called {path.stem}: {models[path.stem]}, {path}")
+                raise VoiceNotFound(
+                    f"two voices are called {path.stem}: {models[path.stem]}, {path}"
+                )
         self.voices = tuple(_voice(name, path) for name, path in models.items())
         self.fingerprint = ",".join([_version(), *map(_identity, models.values())])
         self._pool = WorkerPool(
