@@ -213,16 +213,16 @@ class Previews:
     async def _fly(self, asked: _Asked, wanted: bytes, is_new: bool) -> _Heard:
         """Make the speech in a turn of the shop's. `is_new`: it was counted for it."""
         shop = asked.shop
-        is_read = False
+        is_begun = False
         try:
             async with self._turns.turn(shop.id):
+                is_begun = True
                 script, left, why = await self._read(asked)
-                is_read = True
                 words, language = script.spoken, asked.language
                 audio = await self._desk.say(words, language, shop.speech, is_words=True)
             return _Heard(script.text, left, why, audio)
         except BaseException:
-            if is_read:
+            if is_begun:
                 self._quota.forget(shop.id, wanted)
             elif is_new:
                 self._quota.give_back(shop.id, wanted)

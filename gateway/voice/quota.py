@@ -44,11 +44,11 @@ class Quota:
         return True
 
     def forget(self, shop: int, text: bytes) -> None:
-        """The text was not rendered after all: another try counts anew."""
+        """The text was not rendered, though it was tried: another try counts anew."""
         self._seen.pop((shop, text), None)
 
     def give_back(self, shop: int, text: bytes) -> None:
-        """No engine had the text that was counted: it is as if nobody had asked."""
+        """Nothing was done for the text that was counted: it is as if nobody had asked."""
         self.forget(shop, text)
         if (known := self._left.get(shop)) is not None:
             left, at = known

@@ -264,13 +264,11 @@ async def test_a_text_is_not_even_read_out_of_turn(monkeypatch: pytest.MonkeyPat
     await stage.previews.close()
 
 
-async def test_what_no_engine_was_given_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A text that cannot be read, or that found no place, costs the shop nothing."""
+async def test_what_found_no_place_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shop that is told to come back later has lost nothing by it."""
     stage = Stage(
         monkeypatch, None, previews_per_minute=3, previews_at_once=1, previews_waiting_max=1
     )
-    for _ in range(9):
-        assert (await refused(stage, "!!!")).type == "invalid-request"
     stage.here.gate.clear()
     tasks = [await begin(stage, text) for text in ("One.", "Two.")]
     for number in range(9):
@@ -279,6 +277,15 @@ async def test_what_no_engine_was_given_is_not_counted(monkeypatch: pytest.Monke
     await asyncio.gather(*tasks)
     await hear(stage, "Three.")
     assert (await refused(stage, "Four.")).type == "over-limit"
+    await stage.previews.close()
+
+
+async def test_a_text_that_is_read_in_vain_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading keeps the event loop busy, also with what cannot be spoken."""
+    stage = Stage(monkeypatch, None, previews_per_minute=3)
+    for _ in range(3):
+        assert (await refused(stage, "!!!")).type == "invalid-request"
+    assert (await refused(stage, "!!!")).type == "over-limit"
     await stage.previews.close()
 
 

@@ -29,6 +29,19 @@ def test_a_text_that_was_counted_is_free() -> None:
         quota.take(1, b"a", 0.0)
 
 
+def test_what_was_given_back_was_never_counted() -> None:
+    """It never makes more than there was."""
+    quota = Quota(1)
+    for _ in range(3):
+        assert quota.take(1, b"a", 0.0)
+        quota.give_back(1, b"a")
+    quota.give_back(1, b"a")
+    assert quota.take(1, b"a", 0.0)
+    assert not quota.take(1, b"a", 0.0)
+    with pytest.raises(Refusal):
+        quota.take(1, b"b", 0.0)
+
+
 def test_shops_do_not_share() -> None:
     """What one uses up the other has."""
     quota = Quota(1)
