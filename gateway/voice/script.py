@@ -97,7 +97,7 @@ class Script:
     @property
     def text(self) -> str:
         """The whole script as written, one part a line."""
-        return "\n".join(self.parts.values())
+        return "\n".join(" ".join(part.split()) for part in self.parts.values())
 
     @property
     def spoken(self) -> str:

@@ -40,6 +40,13 @@ def test_the_shop_is_named_first_and_its_number_is_given() -> None:
     )
 
 
+def test_a_script_to_read_has_a_part_a_line() -> None:
+    """Whatever lines the message has: nobody takes one of them for the callback number."""
+    lines = script("Ready.\n\nYou can call us back at 1.").text.split("\n")
+    assert len(lines) == len(script().parts)
+    assert lines[1] == "Ready. You can call us back at 1."
+
+
 def test_the_spoken_script_has_no_digits() -> None:
     """Numbers are words by the time an engine sees them."""
     assert script().spoken == (
