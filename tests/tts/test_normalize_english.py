@@ -47,6 +47,10 @@ NAMES = {
     "Card ending 4242 was charged": "Card ending four two four two was charged",
     "Style 4021 has arrived": "Style four zero two one has arrived",
     "H2X 1Y4": "H two X, one Y four",
+    "UPS: 1Z999AA10123456784": (
+        "U P S, one, Z, nine nine nine, A A, one zero one. two"
+        " three four. five six seven. eight four"
+    ),
 }
 MONEY = {
     "$120/ea or 3/$300": "one hundred twenty dollars each or three for three hundred dollars",
@@ -92,6 +96,7 @@ MONEY = {
     "25%-75% off": "twenty five to seventy five percent off",
     "$1.2K-$2.4K": "one point two thousand dollars to two point four thousand dollars",
     "50% dep. req'd, bal $25": "fifty percent deposit required, balance twenty five dollars",
+    "$15 pp": "fifteen dollars per person",
 }
 TIMES = {
     "9-noon": "nine to noon",
@@ -133,6 +138,7 @@ TIMES = {
     "She sat on a bench 3 hours": "She sat on a bench three hours",
     "Tu-Sa 10-6": "Tuesday to Saturday ten to six",
     "W-F, 10-7": "Wednesday to Friday, ten to seven",
+    "Sat 10-8/Sun 12-6": "Saturday ten to eight, Sunday twelve to six",
 }
 DATES = {
     "Sale 10/1-10/15": "Sale October first to October fifteenth",
@@ -178,6 +184,14 @@ DATES = {
     "December 5 through 7": "December fifth to seventh",
     "Dec. 5 to 7": "December fifth to seventh",
     "open Dec 5 to 7pm": "open December fifth to seven P M",
+    "Closed 12/31-1/2": "Closed December thirty first to January second",
+    "Closed 1/2-1/4": "Closed January second to January fourth",
+    "Mon 1/2 at 10": "Monday January second at ten",
+    "on 1/2, 1/2 off": "on January second, one half off",
+    "05.08.27": "May eighth, twenty twenty seven",
+    "Jan/Feb 2027": "January or February twenty twenty seven",
+    "in Jan.": "in January",
+    "Thanks, Jan": "Thanks, Jan",
 }
 QUANTITIES = {
     "20%": "twenty percent",
@@ -222,6 +236,10 @@ QUANTITIES = {
     "2x3 ft": "two by three feet",
     "1:1 styling": "one on one styling",
     "8 in. x 10 in.": "eight inches by ten inches.",
+    "1/2-3/4 inch": "one half to three quarters inch",
+    '1/8-1/4"': "one eighth to one quarter inch",
+    "size 6X, 3X-4X": "size six X, three X to four X",
+    "10x better": "ten times better",
 }
 PLACES = {
     "Call Dr. Smith or visit St. Louis.": "Call Doctor Smith or visit Saint Louis.",
@@ -289,6 +307,8 @@ WORDS = {
     "See you.Store opens at 9": "See you. Store opens at nine",
     "bit.ly/veil": "bit dot ly slash veil",
     "Reply Y to conf, pls conf. now": "Reply Y to confirm, please confirm now",
+    "3 guests/appt": "three guests per appointment",
+    "Ur dress": "your dress",
 }
 
 

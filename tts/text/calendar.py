@@ -20,6 +20,7 @@ _SIZE = re.compile(
     re.IGNORECASE,
 )
 _HOURS_NEXT = re.compile(r" [0-2]?[0-9](?![0-9])")
+_DAY_BEFORE = re.compile(r"(?:\bon|\bthru|\bthrough|\buntil|day),? $", re.IGNORECASE)
 _EACH_DAY = re.compile(r"([0-9]{1,2})(?:st|nd|rd|th)?", re.IGNORECASE)
 _LIST_ENDS = (
     r"(?=\s*(?:$|[.,;:!?()](?![0-9]))| (?:at|from|for|only|in|to|we|with|by|is|are)\b"
@@ -144,6 +145,12 @@ def date_rules(g: Grammar) -> list[Rule]:
         return g.date(month, int(match["d"]), year(match["y"]))
 
     rules = [
+        rule(
+            "/",
+            rf"\b({months})\.?/({months})\b\.?",
+            lambda m: f"{g.months[m[1].lower()]}/{g.months[m[2].lower()]}",
+            re.IGNORECASE,
+        ),
         # "12-Dec-2026", "Dec-12"
         rule(
             "-",
@@ -177,7 +184,8 @@ def date_rules(g: Grammar) -> list[Rule]:
         ),
         rule(
             NUMERALS,
-            r"(?<![\w.,/#-])(?P<a>[0-3]?[0-9])([.-])(?P<b>[0-3]?[0-9])\2(?P<y>20[0-9]{2})(?![\w/-])",
+            r"(?<![\w.,/#-])(?P<a>[0-3]?[0-9])([.-])(?P<b>[0-3]?[0-9])\2"
+            r"(?P<y>20[0-9]{2}|(?<=[0-9]{2}\.[0-9]{2}\.)[0-9]{2})(?![\w/-]|\.[0-9])",
             numeric,
         ),
     ]
@@ -253,7 +261,17 @@ def _is_fraction(g: Grammar, match: Match) -> bool:
         re.IGNORECASE,
     ):
         return True
-    return (top, bottom) == (1, 2) or _FRACTION_AFTER.match(match.string, match.end()) is not None
+    fits = _FRACTION_AFTER.match(match.string, match.end()) is not None
+    to = g.speech["to"]
+    first = re.search(rf"([0-9]{{1,2}})/([0-9]{{1,2}}) {to} $", _before(match))
+    last = re.compile(rf" {to} ([0-9]{{1,2}})/([0-9]{{1,2}})").match(match.string, match.end())
+    if last:
+        fits = _FRACTION_AFTER.match(match.string, last.end()) is not None
+    if ends := first or last:  # a range, of days unless it measures
+        return fits and _is_part(int(ends[1]), int(ends[2]))
+    if not fits and _DAY_BEFORE.search(_before(match)):
+        return False
+    return fits or (top, bottom) == (1, 2)
 
 
 def weekday_rules(g: Grammar) -> list[Rule]:

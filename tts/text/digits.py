@@ -138,6 +138,11 @@ def id_rules(g: Grammar) -> list[Rule]:
         rule("#", rf"# ?({_WRITTEN})(?!\w)", numbered),
         rule(
             NUMERALS,
+            r"(?<![\w.,$€£/:-])((?=[0-9]{1,20}[A-Z]{1,20}[0-9])[0-9][0-9A-Z]{5,29})(?![\w/])",
+            _spelled(g),
+        ),
+        rule(
+            NUMERALS,
             r"(?<![\w.,$€£/:-])([A-Z]{1,5}-?[0-9]{3,}(?:-?[0-9A-Z]{1,12})?)(?![\w/])",
             _spelled(g),
         ),

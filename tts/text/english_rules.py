@@ -37,7 +37,14 @@ _HOUR = r"(?:1[0-2]|0?[1-9])(?::[0-5][0-9])?"
 _BEFORE_AN_HOUR = (
     r"(?:\b(?i:at|to|til|till|until|by|from|before|after|opens?|close[sd]?) |[@(] ?|[0-9m] ?- ?)"
 )
-_PERIODS = {"wk": "week", "mo": "month", "hr": "hour", "yr": "year", "pp": "person"}
+_PERIODS = {
+    "wk": "week",
+    "mo": "month",
+    "hr": "hour",
+    "yr": "year",
+    "pp": "person",
+    "appt": "appointment",
+}
 _ZONES = {"E": "eastern", "C": "central", "M": "mountain", "P": "pacific"}
 _BEFORE_U = {"c": "see ", "r": "are ", "4": "for "}
 _WEEKDAYS = {
@@ -45,7 +52,7 @@ _WEEKDAYS = {
     **{"TH": "Thursday", "F": "Friday", "Sa": "Saturday", "Su": "Sunday"},
 }
 _SHORT_DAY = "M|T[hu]?|W|F|S[au]"
-_LETTER_SIZE = r"(?:[0-9]?X{0,3}[SL]|M)"
+_LETTER_SIZE = r"(?:[0-9]?X{0,3}[SL]|[0-9]X|M)"
 
 
 def _hours(match: Match) -> str:
@@ -65,7 +72,11 @@ def _period(match: Match) -> str:
 
 
 SPECIAL = (
-    ("/", r"(?<=\w) ?/ ?((?i:day|week|month|hour|year|person|pair|wk|mo|hr|yr|pp))\b", _period),
+    (
+        "/",
+        r"(?<=\w) ?/ ?((?i:day|week|month|hour|year|person|pair|wk|mo|hr|yr|pp|appt))\b",
+        _period,
+    ),
     # "9a-5p", "til 8p", "the 7:15p slot": shorthand for hours before and after noon.
     (
         "ap",
@@ -101,7 +112,10 @@ SPECIAL = (
     # "c u", "r u", "4 u", "ur gown"
     ("u", r"\b(?:([cC])|([rR])|4) (?=u\b)", lambda m: _BEFORE_U[m[0][0].lower()]),
     ("u", r"(?<![\w.'/-])u(?![\w'/-]|\.\w)", "you"),
-    ("u", r"(?<![\w.'/-])ur(?![\w'/-]|\.\w)", "your"),
+    ("uU", r"(?<![\w.'/-])[uU]r(?![\w'/-]|\.\w)", "your"),
+    ("/", r"(?<=[0-9apm]) ?/ ?(?=(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun))", ", "),
+    ("p", r"(?<=[0-9] )pp\b", "per person"),
+    ("J", r"\b((?i:by|in|of|until|early|late|mid)[ -])Jan\b\.?(?! [A-Z])", r"\1January"),
     (":", r"\b[rR][eE]: ?(?=\w)", "about "),
     ("'", r"\b([Rr])ec'd\b", r"\1eceived"),
     ("'", r"\b([Rr])eq'd\b", r"\1equired"),

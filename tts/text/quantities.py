@@ -153,7 +153,7 @@ def measure_rules(g: Grammar) -> list[Rule]:
             measured,
             re.IGNORECASE,
         ),
-        rule("xX", r"(?<=[0-9])[xX]\b", f" {g.speech['times']}"),
+        rule("x", r"(?<=[0-9])x\b", f" {g.speech['times']}"),
         rule(
             NUMERALS,
             rf"(?<![\w.,$])(?P<n>[0-9]{{1,6}})\.?(?P<end>{ends})(?!\w)"
