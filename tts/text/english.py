@@ -246,7 +246,6 @@ ENGLISH = Grammar(
         "ea": "each",
         "dep": "deposit",
         "feb": "February",
-        "apr": "April",
         "aug": "August",
         "sep": "September",
         "sept": "September",

@@ -125,7 +125,11 @@ SPECIAL = (
     ("'", r"(?<![\w.])([2-9])' ?(?=(?:1[01]|[0-9]) [13]/[24]\")", r"\1 feet "),
     ("kK", r"(?<=[0-9])([kK]) ?- ?(?=\$ ?[0-9])", r"\1 to "),
     (".", r"\b[eE]st\. (?=[a-z$])", "estimated "),
-    ("xX", r"\b[eE]xp(?:[.:]|\b)(?= ?(?:[0-9]|[A-Z][a-z]))", "expires"),
+    (
+        "xX",
+        r"\b[eE]xp(?:[.:]|\b)(?= ?(?:[0-9]|(?:Jan|Feb|Mar|Apr|May|Ju[nl]|Aug|Sep|Oct|Nov|Dec)))",
+        "expires",
+    ),
     (
         "U",
         r"\b(CALL|VISIT|SEE|TEXT|JOIN|TELL|EMAIL|FOLLOW|FIND|LET|GIVE|CONTACT|WITH) US\b"
@@ -148,7 +152,7 @@ SPECIAL = (
     # "Tu-Sa 10-6"
     (
         "-",
-        rf"\b({_SHORT_DAY}) ?- ?({_SHORT_DAY})(?=[:,]? [0-9])",
+        rf"\b({_SHORT_DAY}) ?- ?({_SHORT_DAY})(?=[:,]? [0-9]{{1,2}}(?![0-9]))",
         lambda m: f"{_WEEKDAYS[m[1]]} to {_WEEKDAYS[m[2]]}",
     ),
     # "Sizes S-XL, 0-28W, 2T-4T"

@@ -323,7 +323,7 @@ SPANISH = Grammar(
         ("C", r"\bC/ ?(?=[A-ZÁÉÍÓÚÑ])", "calle "),
         ("1", r"\b1\.?er\b\.?", "primer"),
         ("3", r"\b3\.?er\b\.?", "tercer"),
-        ("a", r"\b([1-9])a (?=[a-záéíóúñ]{3})", r"\1ª "),
+        ("a", r"\b([1-9])a (?!(?:con|del|las|los|para|por|que)\b)(?=[a-záéíóúñ]{3})", r"\1ª "),
         ("o", r"\b([1-9])o (?=[a-záéíóúñ]{2})", r"\1º "),
         ("k", r"\bkm (?=[0-9])", "kilómetro "),
         (".", r"(?i)\bp\. ?ej\.", "por ejemplo"),
