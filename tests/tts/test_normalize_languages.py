@@ -88,6 +88,9 @@ SPANISH = {
     "mod. 2199, col. marfil": "modelo dos uno nueve nueve, color marfil",
     "Col. Roma": "colonia Roma",
     "Vd., Sto. Domingo, núms. 3 y 4": "usted, santo domingo, números tres y cuatro",
+    "11/dic, 12-dic-2026": "once de diciembre, doce de diciembre dos mil veintiséis",
+    "Sr(a). Modelo": "señor o señora Modelo",
+    "el 3 y 4 de ago.": "el tres y cuatro de agosto.",
 }
 FRENCH = {
     "Appelez le 01 23 45 67 89.": (
@@ -147,6 +150,9 @@ FRENCH = {
     "av. 17h, ap. 19h": "avant dix sept heures, après dix neuf heures",
     "Bât. B, 2e ét.": "bâtiment B, deuxième étage.",
     "n°s 3 et 4": "numéro trois et quatre",
+    "5/déc. à 9h, 6/déc/2026": "cinq décembre à neuf heures, six décembre deux mille vingt six",
+    "Rép. OUI": "répondez oui",
+    "1 001,50 €": "mille un euros et cinquante centimes",
 }
 
 

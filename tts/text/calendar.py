@@ -151,13 +151,14 @@ def date_rules(g: Grammar) -> list[Rule]:
             lambda m: f"{g.months[m[1].lower()]}/{g.months[m[2].lower()]}",
             re.IGNORECASE,
         ),
-        # "12-Dec-2026", "Dec-12"
+        # "12-Dec-2026", "12/Dec", "Dec-12"
         rule(
-            "-",
-            rf"\b([0-3]?[0-9])-({months})-(?:20)?([0-9]{{2}})(?![\w-])",
-            r"\1 \2 20\3",
+            "/-",
+            rf"\b([0-3]?[0-9])([/-])({months})\2(?:20)?([0-9]{{2}})(?![\w/-])",
+            r"\1 \3 20\4",
             re.IGNORECASE,
         ),
+        rule("/", rf"(?<![\w/.-])([0-3]?[0-9])/(?=(?:{months})\b)", r"\1 ", re.IGNORECASE),
         rule("-", rf"\b({months})-(?=[0-3]?[0-9](?![\w/-]))", r"\1 ", re.IGNORECASE),
         rule(
             "/",
