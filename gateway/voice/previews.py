@@ -235,9 +235,8 @@ class Previews:
         lexicon = await self._lexicons.of(asked.shop)
         speech = (await self._desk.open()).speech
         script = await speech.read(_script(asked, lexicon))
-        left, why = await speech.read(_voicemail(asked, lexicon))
         _require_short(script.spoken)
-        return script, left, why
+        return script, *_voicemail(asked)
 
     async def _open_links(self) -> Links:
         """Links signed with the secret that the folder has now: who deletes it ends them all."""
@@ -251,9 +250,7 @@ class Previews:
         return Links(self._secret)
 
 
-def _script(
-    asked: _Asked, lexicon: Mapping[str, str], *, is_voicemail: bool = False
-) -> Steps[Script]:
+def _script(asked: _Asked, lexicon: Mapping[str, str]) -> Steps[Script]:
     from gateway.voice.script import call_script
 
     return call_script(
@@ -262,20 +259,26 @@ def _script(
         callback=asked.shop.main_phone,
         category=asked.category,
         language=asked.language,
-        is_voicemail=is_voicemail,
         lexicon=lexicon,
     )
 
 
-def _voicemail(asked: _Asked, lexicon: Mapping[str, str]) -> Steps[tuple[str | None, str | None]]:
-    """The script to leave, or why there is none."""
-    from gateway.voice.script import ScriptError
+def _voicemail(asked: _Asked) -> tuple[str | None, str | None]:
+    """The script to leave, or why there is none. Its words are the call's: they need no reading."""
+    from gateway.voice.script import ScriptError, as_lines, call_parts
 
     try:
-        left = yield from _script(asked, lexicon, is_voicemail=True)
+        left = call_parts(
+            asked.shop.name,
+            asked.text,
+            callback=asked.shop.main_phone,
+            category=asked.category,
+            language=asked.language,
+            is_voicemail=True,
+        )
     except ScriptError as error:
         return None, str(error)
-    return left.text, None
+    return as_lines(left), None
 
 
 def _look(flight: asyncio.Task[_Heard]) -> None:

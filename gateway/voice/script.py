@@ -97,7 +97,7 @@ class Script:
     @property
     def text(self) -> str:
         """The whole script as written, one part a line."""
-        return "\n".join(" ".join(part.split()) for part in self.parts.values())
+        return as_lines(self.parts)
 
     @property
     def spoken(self) -> str:
@@ -130,29 +130,71 @@ def call_script(
     needs it. An empty `repeat_key` offers no repetition. Raises ScriptError; UnspeakableText if
     the message has nothing to say; LexiconError.
     """
-    if (lines := LINES.get(language[:2].lower())) is None:
-        raise ScriptError(f"no lines for language {language[:10]!r}; known: {', '.join(LINES)}")
-    name = shop_name.strip().rstrip(".")
-    parts = {Part.IDENTIFICATION: lines.identification.format(name=name)}
-    if category is Category.MARKETING:
-        parts[Part.OPT_OUT] = _way_out(lines, is_voicemail, opt_out_phone, opt_out_key)
-    parts[Part.MESSAGE] = message.strip()
-    parts[Part.CALLBACK] = lines.callback.format(number=_readable(callback, "callback number"))
-    if repeat_key and not is_voicemail:
-        parts[Part.REPEAT] = lines.repeat.format(key=_key(lines, repeat_key, "repeat key"))
+    parts = call_parts(
+        shop_name,
+        message,
+        callback=callback,
+        category=category,
+        language=language,
+        is_voicemail=is_voicemail,
+        opt_out_phone=opt_out_phone,
+        opt_out_key=opt_out_key,
+        repeat_key=repeat_key,
+    )
+    name = _name(shop_name)
     try:
         yield from normalizing(name, language)
     except UnspeakableText as error:
         raise ScriptError("the shop has no registered name that could be said") from error
     # The lexicon is for their words, not for ours: "Le habla" has the look of a name in it.
     said_name = yield from normalizing(name, language, lexicon)
-    own = lines.identification.format(name=said_name.rstrip(" ,.?!"))
+    own = _lines(language).identification.format(name=said_name.rstrip(" ,.?!"))
     words = {}
     for part, text in ({**parts, Part.IDENTIFICATION: own}).items():
         entries = lexicon if part is Part.MESSAGE else _NO_ENTRIES
         said = yield from normalizing(text, language, entries)
         words[part] = _closed(said)
     return Script(MappingProxyType(parts), MappingProxyType(words))
+
+
+def call_parts(
+    shop_name: str,
+    message: str,
+    *,
+    callback: str,
+    category: Category,
+    language: str = "en",
+    is_voicemail: bool = False,
+    opt_out_phone: str = "",
+    opt_out_key: str = OPT_OUT_KEY,
+    repeat_key: str = REPEAT_KEY,
+) -> dict[Part, str]:
+    """The parts of such a script as they are written. Raises ScriptError."""
+    lines = _lines(language)
+    parts = {Part.IDENTIFICATION: lines.identification.format(name=_name(shop_name))}
+    if category is Category.MARKETING:
+        parts[Part.OPT_OUT] = _way_out(lines, is_voicemail, opt_out_phone, opt_out_key)
+    parts[Part.MESSAGE] = message.strip()
+    parts[Part.CALLBACK] = lines.callback.format(number=_readable(callback, "callback number"))
+    if repeat_key and not is_voicemail:
+        parts[Part.REPEAT] = lines.repeat.format(key=_key(lines, repeat_key, "repeat key"))
+    return parts
+
+
+def as_lines(parts: Mapping[Part, str]) -> str:
+    """A script for people to read, a part a line."""
+    return "\n".join(" ".join(part.split()) for part in parts.values())
+
+
+def _lines(language: str) -> Lines:
+    if (lines := LINES.get(language[:2].lower())) is None:
+        raise ScriptError(f"no lines for language {language[:10]!r}; known: {', '.join(LINES)}")
+    return lines
+
+
+def _name(shop_name: str) -> str:
+    """As it stands in a sentence that ends with it."""
+    return shop_name.strip().rstrip(".")
 
 
 def _way_out(lines: Lines, is_voicemail: bool, phone: str, key: str) -> str:

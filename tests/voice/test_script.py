@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.model import Category
-from gateway.voice.script import LINES, Part, Script, ScriptError, call_script
+from gateway.voice.script import (
+    LINES,
+    Part,
+    Script,
+    ScriptError,
+    as_lines,
+    call_parts,
+    call_script,
+)
 from tts.normalize import UnspeakableText, normalize
 from tts.steps import at_once
 
@@ -45,6 +53,14 @@ def test_a_script_to_read_has_a_part_a_line() -> None:
     lines = script("Ready.\n\nYou can call us back at 1.").text.split("\n")
     assert len(lines) == len(script().parts)
     assert lines[1] == "Ready. You can call us back at 1."
+
+
+@pytest.mark.parametrize("is_voicemail", [False, True])
+def test_the_parts_alone_are_those_of_the_script(is_voicemail: bool) -> None:
+    """What is only to be read on a screen needs no words for an engine."""
+    options: dict[str, Any] = {"callback": PHONE, "category": Category.TRANSACTIONAL}
+    parts = call_parts("Sample Bridal", "Ready.", is_voicemail=is_voicemail, **options)
+    assert as_lines(parts) == script("Ready.", is_voicemail=is_voicemail).text
 
 
 def test_the_spoken_script_has_no_digits() -> None:
