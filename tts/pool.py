@@ -247,7 +247,7 @@ class _Worker:
         return cls(process)
 
     async def connect(self) -> None:
-        """Take hold of the ends of its pipes that are ours."""
+        """Take hold of the ends of its pipes that are ours. Raises EOFError when it is gone."""
         loop = asyncio.get_running_loop()
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None and stdout is not None  # noqa: S101 - pipes were asked for
@@ -325,6 +325,8 @@ def _given_to(loop: asyncio.AbstractEventLoop, file: IO[bytes]) -> IO[bytes]:
     uvloop closes the descriptor, and then the file that it was given: by then a thread may have
     opened another under the same number, so the file must not own it.
     """
+    if file.closed:
+        raise EOFError  # the worker was ended meanwhile
     with file:
         descriptor = os.dup(file.fileno())
     is_owner = isinstance(loop, asyncio.BaseEventLoop)
