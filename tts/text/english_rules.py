@@ -45,6 +45,10 @@ _PERIODS = {
     "pp": "person",
     "appt": "appointment",
 }
+_BEFORE_US = "|".join(
+    f"(?<={verb} US)"
+    for verb in ("CALL", "VISIT", "SEE", "TEXT", "JOIN", "TELL", "FOLLOW", "FIND", "LET", "WITH")
+)
 _ZONES = {"E": "eastern", "C": "central", "M": "mountain", "P": "pacific"}
 _BEFORE_U = {"c": "see ", "r": "are ", "4": "for "}
 _WEEKDAYS = {
@@ -104,38 +108,41 @@ SPECIAL = (
     ("/", r"(?i)(?<!\w)w/in\b", "within"),
     ("'", r"\b([Aa])dd'l\b", r"\1dditional"),
     ("E", r"\bEst\.? (?=(?:1[89]|20)[0-9]{2}\b)", "Established "),
-    ("/", r"\b(?:M/W(?:/F)?|Tu?/T[hH])\b", _days),
+    ("/", r"(?:M(?<!\wM)/W(?:/F)?|T(?<!\wT)u?/T[hH])\b", _days),
     ("wW", r"(?<!\w)[wW]/ ?(?![oO]\b)(?=[A-Za-z0-9])", "with "),
     ("/", r"(?i)(?<!\w)b/c\b", "because"),
     ("/", r"(?i)(?<!\w)p/u\b", "pick up"),
     ("/", r"(?i)\band/or\b", "and or"),
     # "c u", "r u", "4 u", "ur gown"
-    ("u", r"\b(?:([cC])|([rR])|4) (?=u\b)", lambda m: _BEFORE_U[m[0][0].lower()]),
-    ("u", r"(?<![\w.'/-])u(?![\w'/-]|\.\w)", "you"),
-    ("uU", r"(?<![\w.'/-])[uU]r(?![\w'/-]|\.\w)", "your"),
-    ("/", r"(?<=[0-9apm]) ?/ ?(?=(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun))", ", "),
-    ("p", r"(?<=[0-9] )pp\b", "per person"),
-    ("J", r"\b((?i:by|in|of|until|early|late|mid)[ -])Jan\b\.?(?! [A-Z])", r"\1January"),
-    (":", r"\b[rR][eE]: ?(?=\w)", "about "),
-    ("'", r"\b([Rr])ec'd\b", r"\1eceived"),
-    ("'", r"\b([Rr])eq'd\b", r"\1equired"),
-    ("c", r"(?i)\b(to|2|pls|plz|please) conf\b\.?", r"\1 confirm"),
-    ("e", r"(?<=[0-9] )ea\b\.?(?! [A-Z])", "each"),
+    ("u", r"[cCrR4] (?<=\b[cCrR4] )(?=u\b)", lambda m: _BEFORE_U[m[0][0].lower()]),
+    ("u", r"u(?<![\w.'/-]u)(?![\w'/-]|\.\w)", "you"),
+    ("uU", r"[uU]r(?<![\w.'/-][uU]r)(?![\w'/-]|\.\w)", "your"),
+    ("/", r"/(?<=[0-9apm]/) ?(?=(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun))", ", "),
+    ("p", r"pp\b(?<=[0-9] pp)", "per person"),
+    (
+        "J",
+        r"Jan\b(?:(?<=[BIObio][yfn] Jan)|(?<=until Jan)|(?<=mid[ -]Jan))\.?(?! [A-Z])",
+        "January",
+    ),
+    (":", r"[rR][eE]:(?<!\w[rR][eE]:) ?(?=\w)", "about "),
+    ("'", r"ec'd\b(?<=\b[Rr]ec'd)", "eceived"),
+    ("'", r"eq'd\b(?<=\b[Rr]eq'd)", "equired"),
+    (
+        "c",
+        r"conf\b(?:(?<=\b[tT]o conf)|(?<=\b2 conf)|(?<=[pP]l[sz] conf)|(?<=ease conf))\.?",
+        "confirm",
+    ),
+    ("e", r"ea\b(?<=[0-9] ea)\.?(?! [A-Z])", "each"),
     ("1", r"(?<![\w:])1:1(?![\w:])", "one on one"),
     ("'", r"(?<![\w.])([2-9])' ?(?=(?:1[01]|[0-9]) [13]/[24]\")", r"\1 feet "),
     ("kK", r"(?<=[0-9])([kK]) ?- ?(?=\$ ?[0-9])", r"\1 to "),
-    (".", r"\b[eE]st\. (?=[a-z$])", "estimated "),
+    (".", r"[eE]st\.(?<!\w[eE]st\.) (?=[a-z$])", "estimated "),
     (
         "xX",
         r"\b[eE]xp(?:[.:]|\b)(?= ?(?:[0-9]|(?:Jan|Feb|Mar|Apr|May|Ju[nl]|Aug|Sep|Oct|Nov|Dec)))",
         "expires",
     ),
-    (
-        "U",
-        r"\b(CALL|VISIT|SEE|TEXT|JOIN|TELL|EMAIL|FOLLOW|FIND|LET|GIVE|CONTACT|WITH) US\b"
-        r"(?! (?:SIZE|SZ|[0-9]))",
-        r"\1 us",
-    ),
+    ("U", rf"US\b(?:{_BEFORE_US})(?! (?:SIZE|SZ|[0-9]))", "us"),
     ("N", r"\bNYE\b", "New Year's Eve"),
     ("M", r"\bMO([BG])\b", lambda m: f"mother of the {'bride' if m[1] == 'B' else 'groom'}"),
     ("/", r"\b[nN]/[aA]\b", "not applicable"),
@@ -148,7 +155,7 @@ SPECIAL = (
         lambda m: f"twelve {m[1].lower()}",
     ),
     ("-", r"(?i)(?<=[0-9m.]) ?- ?(?=(?:noon|midnight|close)\b)", " to "),
-    ("-", r"(?i)\b(noon|midnight) ?- ?(?=[0-9])", r"\1 to "),
+    ("-", r"([Nn]oon|NOON|[Mm]idnight) ?- ?(?=[0-9])", r"\1 to "),
     # "Tu-Sa 10-6"
     (
         "-",
@@ -159,7 +166,7 @@ SPECIAL = (
     ("-", rf"(?<![\w'-])({_LETTER_SIZE}) ?- ?(?={_LETTER_SIZE}(?![\w'-]))", r"\1 to "),
     ("WTM", r"(?<![\w#.,-])([0-9]{1,2}[WTM]?) ?- ?(?=[0-9]{1,2}[WTM]\b)", r"\1 to "),
     ("h", r"(?<![\w.,$#/:-])([1-9][0-9]?) ?h(?: ?([0-5]?[0-9]) ?m(?:ins?)?)?(?![\w'-])", _hours),
-    ("i", r"(?<=[0-9m])-?ish\b", " ish"),
+    ("i", r"ish\b(?:(?<=[0-9m]ish)|(?<=[0-9m]-ish))", " ish"),
     ("0", r"(?<![\w#.,/-])00 ?- ?(?=[1-9][0-9]?(?![\w-]))", "00 to "),
     ("0", r"\b100(0?)s\b", lambda m: "thousands" if m[1] else "hundreds"),
     # "$ave", and the name of an account
@@ -182,7 +189,11 @@ SPECIAL = (
     ("M", r"\bM ?- ?(?=(?:Th|Thurs?|Fri|Sat|Sun)\b)", "Monday to "),
     ("<", r"<(?= ?\$?[0-9])", " less than "),
     (">", r"(?<![=-])>(?= ?\$?[0-9])", " more than "),
-    ("NSEW", r"\b([NSEW])\.? (?=[0-9]{1,3}(?:st|nd|rd|th)\b)", lambda m: f"{_COMPASS[m[1]]} "),
+    (
+        "NSEW",
+        r"([NSEW])(?<!\w[NSEW])\.? (?=[0-9]{1,3}(?:st|nd|rd|th)\b)",
+        lambda m: f"{_COMPASS[m[1]]} ",
+    ),
     ("NSEW", r"(?<=[0-9] )([NSEW])\.?(?= (?:[A-Z0-9]))", lambda m: _COMPASS[m[1]]),
     (
         "SD",
