@@ -295,3 +295,25 @@ async def test_an_end_while_a_dead_worker_is_put_away_starts_no_other() -> None:
     with pytest.raises(EngineError, match="pico is shut down"):
         await asking
     assert engine._pool.pids == []
+
+
+def test_an_end_at_whichever_moment_of_a_start(run: Run) -> None:
+    """Leaves neither process nor pipe, and is told as what it is."""
+
+    async def main() -> None:
+        before = open_pipes()
+        for moment in range(8):
+            engine = PicoEngine(workers=1, timeout_s=60.0)
+            asking = asyncio.create_task(spoken(engine))
+            for _ in range(moment):
+                await asyncio.sleep(0)
+            seen = engine._pool.pids
+            await engine.close()
+            with pytest.raises(EngineError, match="pico is shut down"):
+                await asking
+            assert not any(map(is_known, seen))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert open_pipes() == before
+
+    run(main())
