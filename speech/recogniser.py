@@ -6,7 +6,6 @@ import importlib.util
 import os
 from pathlib import Path
 
-import ctranslate2
 import numpy as np
 import soxr
 from numpy.typing import NDArray
@@ -38,17 +37,19 @@ class Recogniser:
         if spec is None or spec.origin is None:
             raise NoRecogniser(f"{_PACKAGE} is missing: pip install '.[speech]'")
         try:
+            from ctranslate2 import set_random_seed
             from faster_whisper import WhisperModel
         except ImportError as error:
             raise NoRecogniser("faster-whisper is missing: pip install '.[speech]'") from error
         folder = Path(spec.origin).parent / "model"
+        self._set_seed = set_random_seed
         self._model = WhisperModel(
             str(folder), device="cpu", compute_type="int8", cpu_threads=threads
         )
 
     def write_down(self, ulaw: bytes) -> str:
         """What is heard in 8 kHz μ-law audio."""
-        ctranslate2.set_random_seed(1)
+        self._set_seed(1)
         segments, _ = self._model.transcribe(
             _wide(ulaw),
             language="en",
