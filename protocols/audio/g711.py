@@ -43,7 +43,7 @@ class Law(StrEnum):
 def encode(samples: NDArray[np.int16], law: Law) -> bytes:
     """The octets of 16-bit samples, one each."""
     unsigned = np.ascontiguousarray(samples, np.int16).view(np.uint16)
-    return _ENCODING[law][unsigned].tobytes()
+    return _ENCODING[law].take(unsigned, mode="wrap").tobytes()
 
 
 def decode(data: bytes, law: Law) -> NDArray[np.int16]:
