@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import ipaddress
 import json
@@ -42,8 +43,10 @@ class OpenaiEngine:
         api_key: str = "",
         audio_format: AudioFormat = "wav",
         timeout_s: float = 20.0,
+        texts_at_once: int = 8,
         name: str = "openai",
     ) -> None:
+        """`texts_at_once`: an answer may have 12 MB, and is in memory until it is decoded."""
         base = remote.parse_base(base_url)
         if api_key and base.scheme == "http" and not _is_loopback(base):
             raise ValueError("a key goes over https only, or to this machine")
@@ -57,6 +60,7 @@ class OpenaiEngine:
         self._model = model
         self._format = audio_format
         self._timeout_s = timeout_s
+        self._texts = asyncio.Semaphore(texts_at_once)
         self.voices = tuple(
             Voice(name, voice, language, model)
             for language, names in voices.items()
@@ -67,13 +71,15 @@ class OpenaiEngine:
 
     async def synthesize(self, text: str, voice: Voice) -> Pcm:
         """Ask the server."""
-        answer = await self._ask(text, voice)
-        return await self._decoder.decode([answer], self._format, PCM_RATE)
+        async with self._texts:
+            answer = await self._ask(text, voice)
+            return await self._decoder.decode([answer], self._format, PCM_RATE)
 
     async def telephone(self, text: str, voice: Voice, law: str) -> bytes:
         """The same for the telephone."""
-        answer = await self._ask(text, voice)
-        return await self._decoder.telephone([answer], self._format, law, PCM_RATE)
+        async with self._texts:
+            answer = await self._ask(text, voice)
+            return await self._decoder.telephone([answer], self._format, law, PCM_RATE)
 
     async def close(self) -> None:
         """Nothing of its own is open."""

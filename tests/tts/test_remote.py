@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import logging
 from collections.abc import AsyncIterator
@@ -267,6 +268,16 @@ async def test_addresses(url: str, session: aiohttp.ClientSession, decoder: Deco
     assert "lab" not in str(caught.value)
     with pytest.raises(ValueError, match="address"):
         OpenaiEngine(session, decoder, base_url=url, model="m", voices={})
+
+
+async def test_a_server_is_asked_for_so_many_texts_at_a_time(
+    openai: OpenaiServer, session: aiohttp.ClientSession, decoder: Decoder
+) -> None:
+    """Its answers are large, and those of all who wait would be in memory together."""
+    engine = make_openai(openai, session, decoder, texts_at_once=2)
+    saying = (engine.telephone(f"Gown {n}.", engine.voices[0], "ulaw") for n in range(6))
+    assert all(await asyncio.gather(*saying))
+    assert openai.most_at_once == 2
 
 
 # ------------------------------------------------------------------- Google
