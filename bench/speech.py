@@ -177,7 +177,8 @@ async def _render(
     *,
     begin: Callable[[], None] = lambda: None,
 ) -> Rendering:
-    """Say messages all at once. `begin` is called once workers run and the messages are made."""
+    """Say messages all at once, for what they cost, and as many others for how late the loop is:
+    the probe costs something too. `begin` is called once workers run."""
     made: PicoEngine | PiperEngine = (
         PicoEngine(workers=workers, queue=messages)
         if engine == "pico"
@@ -188,14 +189,15 @@ async def _render(
         await speech.start()
         warm = [Utterance(f"Warm {n}.", engines=(engine,)) for n in range(2 * workers)]
         await asyncio.gather(*map(speech.say, warm))
-        said = [Utterance(text, engines=(engine,)) for text in _texts(messages)]
+        said = [Utterance(text, engines=(engine,)) for text in _texts(2 * messages)]
         pids = [os.getpid(), *made._pool.pids]
-        idle = await _begin_idle()
-        begin()
         cpu_s, begun = sum(map(machine.processor_s, pids)), time.perf_counter()
-        lags, audios = await probed(_all_at_once(speech, said))
+        audios = await _all_at_once(speech, said[:messages])
         took_s = time.perf_counter() - begun
         cpu_s = sum(map(machine.processor_s, pids)) - cpu_s
+        idle = await _begin_idle()
+        begin()
+        lags, _ = await probed(_all_at_once(speech, said[messages:]))
         told_idle, _ = await idle.communicate(b"")
         await speech.close()
     return Rendering(
