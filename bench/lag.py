@@ -63,10 +63,9 @@ async def probed(work: Awaitable[Any]) -> tuple[list[Late], Any]:
 
 
 @contextmanager
-def turns_noted() -> Iterator[list[float]]:
+def turns_noted(costs: list[float]) -> Iterator[None]:
     """Note how much processor time each turn of the loop takes, in ms: all that runs between two
     looks at timers and sockets, which wait for it."""
-    costs: list[float] = []
     plain = BaseEventLoop._run_once  # type: ignore[attr-defined]
 
     def noted(loop: BaseEventLoop) -> None:
@@ -76,7 +75,7 @@ def turns_noted() -> Iterator[list[float]]:
 
     BaseEventLoop._run_once = noted  # type: ignore[attr-defined]
     try:
-        yield costs
+        yield
     finally:
         BaseEventLoop._run_once = plain  # type: ignore[attr-defined]
 

@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -175,10 +176,10 @@ async def _render(
     messages: int,
     voice: str | None,
     *,
-    begin: Callable[[], None] = lambda: None,
+    watch: AbstractContextManager[object] | None = None,
 ) -> Rendering:
     """Say messages all at once, for what they cost, and as many others for how late the loop is:
-    the probe costs something too. `begin` is called once workers run."""
+    the probe costs something too. `watch` is entered for those."""
     made: PicoEngine | PiperEngine = (
         PicoEngine(workers=workers, queue=messages)
         if engine == "pico"
@@ -196,8 +197,8 @@ async def _render(
         took_s = time.perf_counter() - begun
         cpu_s = sum(map(machine.processor_s, pids)) - cpu_s
         idle = await _begin_idle()
-        begin()
-        lags, _ = await probed(_all_at_once(speech, said[messages:]))
+        with watch or nullcontext():
+            lags, _ = await probed(_all_at_once(speech, said[messages:]))
         told_idle, _ = await idle.communicate(b"")
         await speech.close()
     return Rendering(
@@ -228,8 +229,8 @@ def _texts(count: int) -> list[str]:
 def _longest_turn(options: argparse.Namespace) -> float:
     """The processor time of the longest turn of Python's own event loop, in ms."""
     engine, workers, messages = _plan(options)[0]
-    with turns_noted() as turns:
-        asyncio.run(_render(engine, workers, messages, None, begin=turns.clear))
+    turns: list[float] = []
+    asyncio.run(_render(engine, workers, messages, None, watch=turns_noted(turns)))
     return max(turns)
 
 
