@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tts.turning import loop_turns
+from tests.turning import loop_turns
 from tts import cache as module
 from tts import cache_files
 from tts.cache import Cache

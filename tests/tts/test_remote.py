@@ -25,7 +25,7 @@ from tests.tts.servers import (
     VoiceServer,
     answering,
 )
-from tests.tts.turning import loop_turns
+from tests.turning import loop_turns
 from tts import turns as turning
 from tts.decoder import Decoder
 from tts.engine import Engine, EngineError, TelephoneEngine

@@ -17,7 +17,7 @@ from protocols.audio import wav
 from protocols.audio.g711 import RATE, Law, decode
 from tests.tts import hostile
 from tests.tts.engines import Parrot
-from tests.tts.turning import loop_turns
+from tests.turning import loop_turns
 from tts import speech as module
 from tts import turns as turning
 from tts.cache import Cache

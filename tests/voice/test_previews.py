@@ -21,7 +21,7 @@ from gateway.voice.links import SECRET_FILE
 from gateway.voice.previews import SpokenPreview
 from protocols.audio import wav
 from tests.tts.hostile import LONG, MARKUP, SILENT, STRANGE
-from tests.tts.turning import loop_turns
+from tests.turning import loop_turns
 from tests.voice.desk import SHOP, Stage, shop
 from tts.engine import EngineError, TooLong
 
